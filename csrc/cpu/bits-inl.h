@@ -1,0 +1,61 @@
+// Packing, unpacking and transposing bit matrices. Included inside an ISA namespace.
+
+static void bit_transpose(const BitTransposeArgs* a) {
+    for (int64_t first = 0; first < a->n_rows; first += 64) {
+        uint64_t b[64];
+        const int live = a->n_rows - first < 64 ? static_cast<int>(a->n_rows - first) : 64;
+        for (int i = 0; i < live; ++i) b[i] = a->src[(first + i) * a->src_row_words + a->word];
+        for (int i = live; i < 64; ++i) b[i] = 0;
+        // Recursive block swap (Warren, Hacker's Delight, section 7-3), low bit first.
+        uint64_t mask = 0x00000000FFFFFFFFull;
+        for (int half = 32; half; half >>= 1, mask ^= mask << half)
+            for (int i = 0; i < 64; i = (i + half + 1) & ~half) {
+                const uint64_t t = ((b[i] >> half) ^ b[i + half]) & mask;
+                b[i] ^= t << half;
+                b[i + half] ^= t;
+            }
+        for (int j = 0; j < a->n_dst_rows; ++j) a->dst[j * a->dst_row_words + first / 64] = b[j];
+    }
+}
+
+static void bit_pack(const BitPackArgs* a) {
+    uint32_t other = 0, invalid = 0;
+    const vf one = set1(1.0f), none = zero();
+    for (int64_t r = 0; r < a->n_rows; ++r) {
+        const float* x = a->x + r * a->x_stride;
+        uint64_t* row = a->bits + r * a->row_words;
+        for (int64_t first = 0; first < a->n_cols; first += 64) {
+            uint64_t word = 0;
+            for (int i = 0; i < 64 && first + i < a->n_cols; i += kLanes) {
+                const int64_t left = a->n_cols - first - i;
+                const uint32_t live = left >= kLanes ? (1u << kLanes) - 1 : (1u << left) - 1;
+                const vf v = left >= kLanes ? load(x + first + i)
+                                            : load_masked(x + first + i, first_lanes(static_cast<int>(left)));
+                const uint32_t zeros = mask_bits(cmp_eq(v, none)), ones = mask_bits(cmp_eq(v, one));
+                const uint32_t inside = mask_bits(mask_and(cmp_lt(none, v), cmp_lt(v, one)));
+                other |= live & ~(zeros | ones);
+                invalid |= live & ~(zeros | ones | inside);
+                word |= static_cast<uint64_t>(live & ~zeros) << i;
+            }
+            row[first / 64] = word;
+        }
+    }
+    if (other) *a->other = 1;
+    if (invalid) *a->invalid = 1;
+}
+
+static void bit_unpack(const BitUnpackArgs* a) {
+    const vf one = set1(1.0f), none = zero();
+    for (int64_t r = 0; r < a->n_rows; ++r) {
+        const uint64_t* row = a->bits + r * a->row_words;
+        float* x = a->x + r * a->x_stride;
+        for (int64_t c = 0; c < a->n_cols; c += kLanes) {
+            const vf v = select(mask_from_bits(static_cast<uint32_t>(row[c / 64] >> (c % 64))), one, none);
+            const int64_t left = a->n_cols - c;
+            if (left >= kLanes)
+                store(x + c, v);
+            else
+                store_masked(x + c, first_lanes(static_cast<int>(left)), v);
+        }
+    }
+}

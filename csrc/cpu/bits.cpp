@@ -1,0 +1,78 @@
+#include "cpu/bits.h"
+
+#include <atomic>
+
+#include "cpu/dispatch.h"
+#include "cpu/thread_pool.h"
+
+namespace hc {
+namespace {
+
+constexpr int64_t kRowsPerTile = 256;
+
+int64_t tiles_of(int64_t n, int64_t per_tile) { return (n + per_tile - 1) / per_tile; }
+
+}  // namespace
+
+void transpose_bits(const uint64_t* src, int64_t n_rows, int64_t n_cols, uint64_t* dst, int threads) {
+    const KernelTable& kernel = kernels();
+    const int64_t src_words = bit_words(n_cols), dst_words = bit_words(n_rows);
+    parallel_for(src_words, threads, [&](int64_t word) {
+        BitTransposeArgs args{};
+        args.src = src;
+        args.src_row_words = static_cast<size_t>(src_words);
+        args.n_rows = n_rows;
+        args.word = static_cast<size_t>(word);
+        args.dst = dst + word * 64 * dst_words;
+        args.dst_row_words = static_cast<size_t>(dst_words);
+        args.n_dst_rows = static_cast<int>(n_cols - word * 64 < 64 ? n_cols - word * 64 : 64);
+        kernel.bit_transpose(&args);
+    });
+}
+
+Values pack_rows(const float* x, int64_t n_rows, int64_t n_cols, uint64_t* rows, int threads) {
+    const KernelTable& kernel = kernels();
+    const int64_t words = bit_words(n_cols);
+    std::atomic<int> other{0}, invalid{0};
+    parallel_for(tiles_of(n_rows, kRowsPerTile), threads, [&](int64_t tile) {
+        const int64_t first = tile * kRowsPerTile;
+        int tile_other = 0, tile_invalid = 0;
+        BitPackArgs args{};
+        args.x = x + first * n_cols;
+        args.x_stride = n_cols;
+        args.n_rows = n_rows - first < kRowsPerTile ? n_rows - first : kRowsPerTile;
+        args.n_cols = n_cols;
+        args.bits = rows + first * words;
+        args.row_words = static_cast<size_t>(words);
+        args.other = &tile_other;
+        args.invalid = &tile_invalid;
+        kernel.bit_pack(&args);
+        if (tile_other) other.store(1, std::memory_order_relaxed);
+        if (tile_invalid) invalid.store(1, std::memory_order_relaxed);
+    });
+    return invalid ? Values::other : other ? Values::unit_interval : Values::binary;
+}
+
+void unpack_rows(const uint64_t* rows, int64_t n_rows, int64_t n_cols, float* x, int threads) {
+    const KernelTable& kernel = kernels();
+    const int64_t words = bit_words(n_cols);
+    parallel_for(tiles_of(n_rows, kRowsPerTile), threads, [&](int64_t tile) {
+        const int64_t first = tile * kRowsPerTile;
+        BitUnpackArgs args{};
+        args.bits = rows + first * words;
+        args.row_words = static_cast<size_t>(words);
+        args.n_rows = n_rows - first < kRowsPerTile ? n_rows - first : kRowsPerTile;
+        args.n_cols = n_cols;
+        args.x = x + first * n_cols;
+        args.x_stride = n_cols;
+        kernel.bit_unpack(&args);
+    });
+}
+
+int64_t count_differences(const uint64_t* a, const uint64_t* b, int64_t words) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < words; ++i) n += __builtin_popcountll(a[i] ^ b[i]);
+    return n;
+}
+
+}  // namespace hc

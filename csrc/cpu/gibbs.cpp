@@ -1,0 +1,131 @@
+#include "cpu/gibbs.h"
+
+#include <atomic>
+#include <cmath>
+#include <cstring>
+
+#include "cpu/bits.h"
+#include "cpu/dispatch.h"
+#include "cpu/matmul.h"
+#include "cpu/thread_pool.h"
+#include "cpu/workspace.h"
+
+namespace hc {
+namespace {
+
+// Rows a tile covers: enough to repay its tables, few enough that its pre-activations stay near the core.
+constexpr int64_t kRowsPerTile = 512;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+SampleRowsArgs sample_args(const HalfStep& p, int64_t first_row, int64_t n_rows, int64_t first_unit, int n_units) {
+    SampleRowsArgs s{};
+    s.n_rows = n_rows;
+    s.first_sample = p.first_sample + first_row;
+    s.first_unit = static_cast<uint32_t>(first_unit);
+    s.n_units = n_units;
+    s.inv_temperature = p.inv_temperature;
+    s.seed = p.seed;
+    s.offset = p.offset;
+    const int64_t out_words = bit_words(p.n_out);
+    s.bits = p.out_rows ? p.out_rows + first_row * out_words : nullptr;
+    s.bits_row_words = static_cast<size_t>(out_words);
+    s.probs = p.probs ? p.probs + first_row * p.n_out : nullptr;
+    s.probs_stride = p.n_out;
+    s.prob_scale = p.prob_scale;
+    return s;
+}
+
+// The last block of a row of bits may leave bytes of its last word unwritten.
+void clear_row_tails(const HalfStep& p, int64_t written_units) {
+    const int64_t words = bit_words(p.n_out);
+    if (!p.out_rows || written_units >= words * 64) return;
+    for (int64_t r = 0; r < p.n_rows; ++r)
+        std::memset(reinterpret_cast<char*>(p.out_rows + r * words) + written_units / 8, 0,
+                    static_cast<size_t>((words * 64 - written_units) / 8));
+}
+
+bool half_step_bits(const HalfStep& p) {
+    const KernelTable& kernel = kernels();
+    const int64_t block = kernel.unit_block;
+    const int64_t unit_tiles = ceil_div(p.n_out, block), row_tiles = ceil_div(p.n_rows, kRowsPerTile);
+    const int64_t in_words = bit_words(p.n_in);
+    std::atomic<int> nonfinite{0};
+    parallel_for(unit_tiles * row_tiles, p.threads, [&](int64_t tile) {
+        const int64_t first_unit = tile % unit_tiles * block, first_row = tile / unit_tiles * kRowsPerTile;
+        const int64_t n_rows = p.n_rows - first_row < kRowsPerTile ? p.n_rows - first_row : kRowsPerTile;
+        Workspace workspace;
+        int bad = 0;
+        BitProductArgs a{};
+        a.bits = p.in_rows + first_row * in_words;
+        a.row_words = static_cast<size_t>(in_words);
+        a.n_rows = n_rows;
+        a.weights = p.w + first_unit * (p.transposed ? p.n_in : 1);
+        a.input_stride = p.transposed ? 1 : p.n_out;
+        a.unit_stride = p.transposed ? p.n_in : 1;
+        a.n_inputs = p.n_in;
+        a.n_units = static_cast<int>(p.n_out - first_unit < block ? p.n_out - first_unit : block);
+        a.init = p.bias + first_unit;
+        a.out = workspace.take<float>(n_rows * block);
+        a.scratch = bit_product_scratch();
+        a.nonfinite = &bad;
+        kernel.bit_product(&a);
+        SampleRowsArgs s = sample_args(p, first_row, n_rows, first_unit, a.n_units);
+        s.x = a.out;
+        s.x_stride = block;
+        kernel.sample_rows(&s);
+        if (bad) nonfinite.store(1, std::memory_order_relaxed);
+    });
+    clear_row_tails(p, ceil_div(p.n_out, 16) * 16);
+    return !nonfinite;
+}
+
+bool all_finite(const float* x, int64_t n) {
+    float poison = 0.0f;
+    for (int64_t i = 0; i < n; ++i) poison += x[i] * 0.0f;
+    return poison == 0.0f;
+}
+
+bool half_step_dense(const HalfStep& p) {
+    const KernelTable& kernel = kernels();
+    if (!all_finite(p.w, p.n_in * p.n_out)) return false;
+    Workspace workspace;
+    const int64_t stride = ceil_div(p.n_out, 16) * 16;
+    float* x = workspace.take<float>(p.n_rows * stride);
+    Matmul product{};
+    product.m = p.n_rows;
+    product.n = p.n_out;
+    product.k = p.n_in;
+    product.a = p.in_dense;
+    product.lda = p.n_in;
+    product.b = p.w;
+    product.ldb = p.transposed ? p.n_in : p.n_out;
+    product.trans_b = p.transposed;
+    product.c = x;
+    product.ldc = stride;
+    product.bias = p.bias;
+    product.alpha = 1.0f;
+    product.threads = p.threads;
+    matmul(product);
+    const int64_t unit_tiles = ceil_div(p.n_out, 64), row_tiles = ceil_div(p.n_rows, kRowsPerTile);
+    parallel_for(unit_tiles * row_tiles, p.threads, [&](int64_t tile) {
+        const int64_t first_unit = tile % unit_tiles * 64, first_row = tile / unit_tiles * kRowsPerTile;
+        const int64_t n_rows = p.n_rows - first_row < kRowsPerTile ? p.n_rows - first_row : kRowsPerTile;
+        const int n_units = static_cast<int>(p.n_out - first_unit < 64 ? p.n_out - first_unit : 64);
+        // Columns past n_out are read by the sampling kernel (and dropped): define them.
+        for (int64_t r = 0; r < n_rows; ++r)
+            for (int64_t c = p.n_out; c < stride; ++c) x[(first_row + r) * stride + c] = 0.0f;
+        SampleRowsArgs s = sample_args(p, first_row, n_rows, first_unit, n_units);
+        s.x = x + first_row * stride + first_unit;
+        s.x_stride = stride;
+        kernel.sample_rows(&s);
+    });
+    clear_row_tails(p, stride);
+    return true;
+}
+
+}  // namespace
+
+bool half_step(const HalfStep& p) { return p.in_rows ? half_step_bits(p) : half_step_dense(p); }
+
+}  // namespace hc

@@ -1,0 +1,6 @@
+// Every CPU kernel at level avx512: the vocabulary, the tile sizes, the bodies.
+#include "simd_avx512.h"
+
+#define HC_UNIT_BLOCK 16
+#define HC_ROW_UNROLL 4
+#include "bodies-inl.h"

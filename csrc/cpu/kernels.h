@@ -1,0 +1,122 @@
+// Argument structs of every per-ISA kernel, and the table that dispatch fills. Plain data only: this header is included
+// by translation units compiled with ISA flags, so it must not bring in anything that could be instantiated there.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace hc {
+
+// Upper bounds over all ISA levels, for scratch sizes.
+constexpr int kMaxUnitBlock = 32;
+constexpr size_t kBitProductScratchBytes = 64 * 1024;
+
+// out[r, u] (+)= init[u] + sum_i bit(r, i) * weights[i, u]  for one block of at most unit_block output units.
+struct BitProductArgs {
+    const uint64_t* bits;      // row r starts at bits + r * row_words; bits at and past n_inputs are zero
+    size_t row_words;
+    int64_t n_rows;
+    const float* weights;      // element (input i, unit u) at weights[i * input_stride + u * unit_stride]
+    ptrdiff_t input_stride;    // one of the two strides is 1
+    ptrdiff_t unit_stride;
+    int64_t n_inputs;
+    int n_units;               // 1 .. unit_block
+    const float* init;         // n_units start values (a bias), or null for zero; unused when accumulating
+    int accumulate;            // nonzero: add to out
+    float* out;                // [n_rows, unit_block], columns past n_units are defined but meaningless
+    void* scratch;             // kBitProductScratchBytes, 64-byte aligned
+    int* nonfinite;            // set to 1 when a weight read is NaN or infinite; may be null
+};
+
+// Bernoulli units from pre-activations: prob = scale * sigmoid(x / T), bit = [uniform < sigmoid(x / T)].
+struct SampleRowsArgs {
+    const float* x;            // [n_rows, x_stride], x_stride >= n_units rounded up to 16
+    ptrdiff_t x_stride;
+    int64_t n_rows;
+    int64_t first_sample;      // sample index of row 0, a multiple of 64
+    uint32_t first_unit;       // unit index of column 0, a multiple of 16
+    int n_units;
+    float inv_temperature;
+    uint64_t seed, offset;
+    uint64_t* bits;            // sample-major, row r at bits + r * bits_row_words, bit first_unit + u; null: no draws
+    size_t bits_row_words;
+    float* probs;              // [n_rows, probs_stride], column first_unit + u; null: not wanted
+    ptrdiff_t probs_stride;
+    float prob_scale;
+};
+
+// velocity = momentum * velocity + rate * (grad - decay * w); w += velocity, over a tile of rows.
+struct CdApplyArgs {
+    const float* grad;         // [n_rows, grad_stride]
+    ptrdiff_t grad_stride;
+    const float* dense_grad;   // [n_rows, w_stride] added to grad; null: none
+    int64_t n_rows;
+    int n_units;
+    float* w;                  // [n_rows, w_stride]
+    float* velocity;           // same layout; null: momentum 0
+    ptrdiff_t w_stride;
+    float rate, momentum, decay;
+    int* nonfinite;            // set to 1 when a new weight is NaN or infinite
+};
+
+// 64x64 bit blocks: dst bit (j, i) = src bit (i, j).
+struct BitTransposeArgs {
+    const uint64_t* src;       // [n_rows, src_row_words]
+    size_t src_row_words;
+    int64_t n_rows;            // rows of src; absent rows of the last block count as zero
+    size_t word;               // which word column of src
+    uint64_t* dst;             // row j at dst + j * dst_row_words
+    size_t dst_row_words;
+    int n_dst_rows;            // 1 .. 64 rows to write
+};
+
+// Dense 0/1 rows to sample-major bits: bit = (x != 0). `other` is set to 1 when a value is neither 0 nor 1, `invalid`
+// when a value is outside [0, 1] or NaN.
+struct BitPackArgs {
+    const float* x;            // [n_rows, x_stride]
+    ptrdiff_t x_stride;
+    int64_t n_rows, n_cols;
+    uint64_t* bits;            // [n_rows, row_words], fully written, padding zero
+    size_t row_words;
+    int* other;
+    int* invalid;
+};
+
+// Sample-major bits to dense 0/1 floats.
+struct BitUnpackArgs {
+    const uint64_t* bits;      // [n_rows, row_words]
+    size_t row_words;
+    int64_t n_rows, n_cols;
+    float* x;                  // [n_rows, x_stride]
+    ptrdiff_t x_stride;
+};
+
+// uniform float32 draws in (0, 1) for samples first .. first + n of one unit; first is a multiple of 64.
+struct PhiloxUniformArgs {
+    float* out;
+    int64_t n;
+    int64_t first;
+    uint32_t unit;
+    uint64_t seed, offset;
+};
+
+// Raw Philox4x32-10 blocks, for the published test vectors.
+struct PhiloxBlocksArgs {
+    const uint32_t* counters;  // [n, 4]
+    uint32_t key[2];
+    int64_t n;
+    uint32_t* out;             // [n, 4]
+};
+
+
+
+struct KernelTable {
+    const char* isa;
+    int lanes;
+    int unit_block;            // output units a bit_product call covers, a multiple of 16
+#define HC_KERNEL(name, Args) void (*name)(const Args*);
+#include "kernels.inc"
+#undef HC_KERNEL
+};
+
+}  // namespace hc

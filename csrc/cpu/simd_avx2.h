@@ -1,0 +1,105 @@
+// The vector vocabulary at level AVX2 + FMA: 8 float lanes, masks as all-ones lanes.
+// The same names exist in simd_avx512.h and simd_scalar.h; kernel bodies (*-inl.h) use nothing else.
+#pragma once
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HC_ISA avx2
+
+namespace hc {
+namespace avx2 {
+
+constexpr int kLanes = 8;
+constexpr int kRegisters = 16;
+
+using vf = __m256;   // 8 x float32
+using vi = __m256i;  // 8 x int32 / uint32
+using vm = __m256;   // all ones or all zeros a lane
+
+static inline vf zero() { return _mm256_setzero_ps(); }
+static inline vf set1(float x) { return _mm256_set1_ps(x); }
+static inline vf load(const float* p) { return _mm256_loadu_ps(p); }
+static inline void store(float* p, vf x) { _mm256_storeu_ps(p, x); }
+static inline vi iset1(uint32_t x) { return _mm256_set1_epi32(static_cast<int>(x)); }
+static inline vi iota() { return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7); }
+static inline vm first_lanes(int n) {
+    return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(n), iota()));
+}
+// Lanes outside the mask are neither read nor written, and read as zero.
+static inline vf load_masked(const float* p, vm m) { return _mm256_maskload_ps(p, _mm256_castps_si256(m)); }
+static inline void store_masked(float* p, vm m, vf x) { _mm256_maskstore_ps(p, _mm256_castps_si256(m), x); }
+static inline void stream(float* p, vf x) { _mm256_stream_ps(p, x); }
+
+static inline vf add(vf a, vf b) { return _mm256_add_ps(a, b); }
+static inline vf sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+static inline vf mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+static inline vf div(vf a, vf b) { return _mm256_div_ps(a, b); }
+static inline vf min(vf a, vf b) { return _mm256_min_ps(a, b); }  // b where either is NaN
+static inline vf max(vf a, vf b) { return _mm256_max_ps(a, b); }  // b where either is NaN
+static inline vf fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }    // one rounding, everywhere
+static inline vf fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }  // c - a*b, one rounding
+static inline vf mul_add(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }  // the fast form
+static inline vf abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+static inline vf round_nearest(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+
+static inline vm cmp_lt(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
+static inline vm cmp_eq(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
+static inline vm is_nan(vf a) { return _mm256_cmp_ps(a, a, _CMP_UNORD_Q); }
+static inline vf select(vm m, vf yes, vf no) { return _mm256_blendv_ps(no, yes, m); }
+static inline uint32_t mask_bits(vm m) { return static_cast<uint32_t>(_mm256_movemask_ps(m)); }
+static inline vm mask_from_bits(uint32_t bits) {
+    const vi bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(iset1(bits), bit), bit));
+}
+static inline vm mask_and(vm a, vm b) { return _mm256_and_ps(a, b); }
+static inline vm mask_or(vm a, vm b) { return _mm256_or_ps(a, b); }
+
+static inline vi iload(const uint32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+static inline void istore(uint32_t* p, vi x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x); }
+static inline vi iadd(vi a, vi b) { return _mm256_add_epi32(a, b); }
+static inline vi isub(vi a, vi b) { return _mm256_sub_epi32(a, b); }
+static inline vi iand(vi a, vi b) { return _mm256_and_si256(a, b); }
+static inline vi ior(vi a, vi b) { return _mm256_or_si256(a, b); }
+static inline vi ixor(vi a, vi b) { return _mm256_xor_si256(a, b); }
+template <int kBits>
+static inline vi shl(vi a) { return _mm256_slli_epi32(a, kBits); }
+template <int kBits>
+static inline vi shr(vi a) { return _mm256_srli_epi32(a, kBits); }  // logical
+template <int kBits>
+static inline vi sar(vi a) { return _mm256_srai_epi32(a, kBits); }  // arithmetic
+// High and low halves of the unsigned 32x32 product, per lane.
+static inline void mul_hi_lo(vi a, vi b, vi* hi, vi* lo) {
+    const vi even = _mm256_mul_epu32(a, b);
+    const vi odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32));
+    *hi = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+    *lo = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+}
+
+static inline vf cast_f(vi a) { return _mm256_castsi256_ps(a); }
+static inline vi cast_i(vf a) { return _mm256_castps_si256(a); }
+static inline vf to_float(vi a) { return _mm256_cvtepi32_ps(a); }  // signed
+static inline vi to_int(vf a) { return _mm256_cvtps_epi32(a); }    // nearest even
+
+// In-register transpose of a kLanes x kLanes tile.
+static inline void transpose(vf r[8]) {
+    vf t[8], u[8];
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        u[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        u[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xEE);
+        u[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        u[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xEE);
+    }
+    for (int i = 0; i < 4; ++i) {
+        r[i] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
+        r[i + 4] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
+    }
+}
+
+}  // namespace avx2
+}  // namespace hc

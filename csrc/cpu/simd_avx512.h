@@ -1,0 +1,110 @@
+// The vector vocabulary at level AVX-512 (F, BW, DQ, VL): 16 float lanes, mask registers.
+// The same names exist in simd_avx2.h and simd_scalar.h; kernel bodies (*-inl.h) use nothing else.
+#pragma once
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HC_ISA avx512
+
+namespace hc {
+namespace avx512 {
+
+constexpr int kLanes = 16;
+constexpr int kRegisters = 32;
+
+using vf = __m512;      // 16 x float32
+using vi = __m512i;     // 16 x int32 / uint32
+using vm = __mmask16;   // one bit a lane
+
+static inline vf zero() { return _mm512_setzero_ps(); }
+static inline vf set1(float x) { return _mm512_set1_ps(x); }
+static inline vf load(const float* p) { return _mm512_loadu_ps(p); }
+static inline void store(float* p, vf x) { _mm512_storeu_ps(p, x); }
+static inline vm first_lanes(int n) { return static_cast<vm>(n >= 16 ? 0xFFFF : (1u << n) - 1); }
+// Lanes outside the mask are neither read nor written, and read as zero.
+static inline vf load_masked(const float* p, vm m) { return _mm512_maskz_loadu_ps(m, p); }
+static inline void store_masked(float* p, vm m, vf x) { _mm512_mask_storeu_ps(p, m, x); }
+static inline void stream(float* p, vf x) { _mm512_stream_ps(p, x); }
+
+static inline vf add(vf a, vf b) { return _mm512_add_ps(a, b); }
+static inline vf sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+static inline vf mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+static inline vf div(vf a, vf b) { return _mm512_div_ps(a, b); }
+static inline vf min(vf a, vf b) { return _mm512_min_ps(a, b); }  // b where either is NaN
+static inline vf max(vf a, vf b) { return _mm512_max_ps(a, b); }  // b where either is NaN
+static inline vf fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }    // one rounding, everywhere
+static inline vf fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a*b, one rounding
+static inline vf mul_add(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }  // the fast form
+static inline vf abs(vf a) { return _mm512_abs_ps(a); }
+static inline vf round_nearest(vf a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+static inline vm cmp_lt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+static inline vm cmp_eq(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+static inline vm is_nan(vf a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
+static inline vf select(vm m, vf yes, vf no) { return _mm512_mask_blend_ps(m, no, yes); }
+static inline uint32_t mask_bits(vm m) { return m; }
+static inline vm mask_from_bits(uint32_t bits) { return static_cast<vm>(bits); }
+static inline vm mask_and(vm a, vm b) { return static_cast<vm>(a & b); }
+static inline vm mask_or(vm a, vm b) { return static_cast<vm>(a | b); }
+
+static inline vi iset1(uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
+static inline vi iota() { return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
+static inline vi iload(const uint32_t* p) { return _mm512_loadu_si512(p); }
+static inline void istore(uint32_t* p, vi x) { _mm512_storeu_si512(p, x); }
+static inline vi iadd(vi a, vi b) { return _mm512_add_epi32(a, b); }
+static inline vi isub(vi a, vi b) { return _mm512_sub_epi32(a, b); }
+static inline vi iand(vi a, vi b) { return _mm512_and_si512(a, b); }
+static inline vi ior(vi a, vi b) { return _mm512_or_si512(a, b); }
+static inline vi ixor(vi a, vi b) { return _mm512_xor_si512(a, b); }
+template <int kBits>
+static inline vi shl(vi a) { return _mm512_slli_epi32(a, kBits); }
+template <int kBits>
+static inline vi shr(vi a) { return _mm512_srli_epi32(a, kBits); }  // logical
+template <int kBits>
+static inline vi sar(vi a) { return _mm512_srai_epi32(a, kBits); }  // arithmetic
+// High and low halves of the unsigned 32x32 product, per lane.
+static inline void mul_hi_lo(vi a, vi b, vi* hi, vi* lo) {
+    const vi even = _mm512_mul_epu32(a, b);
+    const vi odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
+    *hi = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
+    *lo = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
+}
+
+static inline vf cast_f(vi a) { return _mm512_castsi512_ps(a); }
+static inline vi cast_i(vf a) { return _mm512_castps_si512(a); }
+static inline vf to_float(vi a) { return _mm512_cvtepi32_ps(a); }      // signed
+static inline vi to_int(vf a) { return _mm512_cvtps_epi32(a); }        // nearest even
+
+// In-register transpose of a kLanes x kLanes tile.
+static inline void transpose(vf r[16]) {
+    vf t[16];
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        r[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
+        r[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
+        r[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
+        r[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
+    }
+    for (int i = 0; i < 4; ++i) {
+        t[i] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xDD);
+        t[i + 8] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xDD);
+    }
+    for (int i = 0; i < 4; ++i) {
+        r[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
+        r[i + 4] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88);
+        r[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xDD);
+        r[i + 12] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xDD);
+    }
+}
+
+}  // namespace avx512
+}  // namespace hc

@@ -1,0 +1,25 @@
+// The library's own thread pool: started on first use, rebuilt in a forked child, fixed tiles so that results never depend
+// on the number of threads. Why not OpenMP: several OpenMP runtimes in one process fight, and libgomp hangs after fork.
+#pragma once
+
+#include <stdint.h>
+
+namespace hc {
+
+int max_threads();           // set_num_threads, else HINTONCORE_NUM_THREADS, else the processors this process may use
+void set_num_threads(int n);  // n >= 1; 0: back to the environment's choice
+
+using TileFunction = void (*)(void* context, int64_t tile);
+
+// Runs fn(context, tile) once for every tile in [0, n_tiles), on the calling thread and up to threads - 1 workers
+// (threads = 0: max_threads()). When the pool is busy with another caller's tiles (several Python threads, or a call from
+// inside a tile) the calling thread does all the work itself. fn must not throw.
+void run_tiles(int64_t n_tiles, int threads, TileFunction fn, void* context);
+
+template <class F>
+void parallel_for(int64_t n_tiles, int threads, F&& f) {
+    run_tiles(
+        n_tiles, threads, [](void* context, int64_t tile) { (*static_cast<F*>(context))(tile); }, &f);
+}
+
+}  // namespace hc

@@ -1,0 +1,121 @@
+/* HintonCore: the C interface.
+ *
+ * Conventions
+ *  - Every function that can fail returns an hc_status; hc_last_error() then gives the message of the calling thread's last
+ *    failure. Nothing aborts, nothing throws across this border.
+ *  - Arrays are C-contiguous float32 unless said otherwise. Shapes are written [rows, columns].
+ *  - Bit matrices are unit-major: `units` rows of hc_bit_words(batch) uint64 words; bit i of word j of row u is sample
+ *    64*j + i of unit u. Bits past `batch` are zero, in what you pass and in what you get.
+ *  - Randomness: a draw is a pure function of (seed, offset, unit, sample); each half-step of sampling uses one offset.
+ *    See Philox4x32-10 in Salmon et al. 2011.
+ *  - `threads`: 0 uses hc_get_num_threads(). Results never depend on it.
+ *  - Argument structs start with struct_size = sizeof(the struct): later versions may append fields; zero-initialise them.
+ *  - All functions may be called from several threads at once.
+ */
+#ifndef HINTONCORE_H
+#define HINTONCORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define HC_API __declspec(dllexport)
+#else
+#define HC_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum hc_status {
+    HC_OK = 0,
+    HC_INVALID_ARGUMENT = 1, /* a shape, range or value is wrong; nothing was written unless said otherwise */
+    HC_OUT_OF_MEMORY = 2,
+    HC_UNSUPPORTED = 3, /* this processor or build cannot do it */
+    HC_DIVERGED = 4,    /* an update produced NaN or infinite weights; the weights hold them */
+    HC_INTERNAL = 5
+} hc_status;
+
+/* ---- the library ---------------------------------------------------------------------------------------------------- */
+
+HC_API const char* hc_version(void);    /* "major.minor.patch" */
+HC_API const char* hc_last_error(void); /* of this thread; never NULL; valid until this thread's next failing call */
+
+HC_API hc_status hc_set_num_threads(int threads); /* >= 1; 0: HINTONCORE_NUM_THREADS, else the processors available */
+HC_API hc_status hc_get_num_threads(int* threads);
+
+/* Instruction-set levels: "scalar", "avx2", "avx512". The level in use is hc_set_isa's, else HINTONCORE_ISA's, else the
+ * highest this processor can run. Asking for more than it can run is HC_UNSUPPORTED. NULL: back to the default. */
+HC_API hc_status hc_set_isa(const char* name);
+HC_API hc_status hc_get_isa(const char** name);
+HC_API int hc_isa_built(const char* name);    /* 1 if compiled in */
+HC_API int hc_isa_detected(const char* name); /* 1 if this processor can run it */
+
+/* ---- bit matrices --------------------------------------------------------------------------------------------------- */
+
+HC_API int64_t hc_bit_words(int64_t batch); /* 64-bit words of a row */
+
+/* bits[units, words(batch)] = (x[batch, units] != 0). Values must be 0 or 1. */
+HC_API hc_status hc_bits_pack(const float* x, int64_t batch, int64_t units, uint64_t* bits, int threads);
+HC_API hc_status hc_bits_unpack(const uint64_t* bits, int64_t batch, int64_t units, float* x, int threads);
+/* out[batch rows of words(units)] = transpose of bits[units rows of words(batch)]. */
+HC_API hc_status hc_bits_transpose(const uint64_t* bits, int64_t batch, int64_t units, uint64_t* out, int threads);
+
+/* ---- random numbers ------------------------------------------------------------------------------------------------- */
+
+/* n raw Philox4x32-10 blocks: counters[n, 4], key[2] -> out[n, 4]. */
+HC_API hc_status hc_philox4x32_10(const uint32_t* counters, const uint32_t* key, int64_t n, uint32_t* out);
+/* n uniforms in (0, 1), float32, on a grid of 2^-23: the draws of unit 0, samples 0 .. n-1. */
+HC_API hc_status hc_uniform(uint64_t seed, uint64_t offset, int64_t n, float* out, int threads);
+
+/* ---- restricted Boltzmann machines ---------------------------------------------------------------------------------- */
+
+/* One Gibbs half-step of Bernoulli units: out ~ Bernoulli(sigmoid((bias + in W) / temperature)). */
+typedef struct hc_gibbs_args {
+    size_t struct_size;
+    int64_t batch, n_visible, n_hidden;
+    int transpose;           /* 0: visible -> hidden; 1: hidden -> visible */
+    const uint64_t* in_bits; /* [n_in, words(batch)], or NULL */
+    const float* in_dense;   /* [batch, n_in], values in [0, 1], or NULL; exactly one of the two */
+    const float* w;          /* [n_visible, n_hidden] */
+    const float* bias;       /* [n_out] */
+    float temperature;       /* > 0 */
+    uint64_t seed, offset;
+    int64_t first_sample; /* sample index of row 0, a multiple of 64: draws do not change when a batch is split */
+    uint64_t* out_bits;   /* [n_out, words(batch)], or NULL */
+    float* out_dense;     /* [batch, n_out] sampled 0/1, or NULL */
+    float* out_probs;     /* [batch, n_out], or NULL */
+    int threads;
+} hc_gibbs_args;
+HC_API hc_status hc_gibbs_step(const hc_gibbs_args* args);
+
+/* One update by k-step contrastive divergence (Hinton 2002), or by persistent CD (Tieleman 2008) when chains are given. */
+typedef struct hc_cd_args {
+    size_t struct_size;
+    int64_t batch, n_visible, n_hidden;
+    const uint64_t* v0_bits; /* [n_visible, words(batch)], or NULL */
+    const float* v0_dense;   /* [batch, n_visible], values in [0, 1], or NULL; exactly one of the two */
+    float* w;                /* [n_visible, n_hidden], updated */
+    float* b_vis;            /* [n_visible], updated */
+    float* b_hid;            /* [n_hidden], updated */
+    float* vel_w;            /* velocities, updated; all three or none (needed when momentum > 0) */
+    float* vel_vis;
+    float* vel_hid;
+    uint64_t* chains; /* persistent visible states [n_visible, words(n_chains)], advanced; NULL: CD */
+    int64_t n_chains;
+    int k; /* >= 1 */
+    float lr, momentum, weight_decay;
+    uint64_t seed, offset; /* uses offsets offset .. offset + 2k - 1 */
+    int threads;
+} hc_cd_args;
+typedef struct hc_cd_stats {
+    double reconstruction_error; /* mean over batch and visibles of (v0 - v1)^2, v1 the first sampled reconstruction; NaN for PCD */
+    double hidden_mean;          /* mean of p(h | v0) */
+} hc_cd_stats;
+HC_API hc_status hc_cd_update(const hc_cd_args* args, hc_cd_stats* stats /* may be NULL */);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HINTONCORE_H */

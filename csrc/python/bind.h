@@ -1,0 +1,13 @@
+// One function per topic adds its bindings to _core.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace hc_python {
+
+void bind_library(pybind11::module_& m);
+void bind_bits(pybind11::module_& m);
+void bind_random(pybind11::module_& m);
+void bind_rbm(pybind11::module_& m);
+
+}  // namespace hc_python

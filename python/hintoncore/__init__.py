@@ -1,0 +1,67 @@
+"""HintonCore: hand-written kernels for Boltzmann machines and their kin, under a thin Python API."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import _core, ops
+from ._errors import HintonCoreError
+from .bitmatrix import BitMatrix
+from .config import config, get_num_threads, set_num_threads, show_config
+from .generator import Generator
+
+if TYPE_CHECKING:
+    from . import cuda, datasets, likelihood, models, reference, train
+
+__version__: str = _core.version()
+
+# Imported when first used, so that `import hintoncore` costs little more than numpy.
+_LAZY = ("cuda", "datasets", "likelihood", "models", "reference", "train")
+
+__all__ = [
+    "BitMatrix",
+    "Generator",
+    "HintonCoreError",
+    "__version__",
+    "config",
+    "cuda",
+    "datasets",
+    "get_include",
+    "get_library_dir",
+    "get_num_threads",
+    "likelihood",
+    "models",
+    "ops",
+    "reference",
+    "set_num_threads",
+    "show_config",
+    "train",
+]
+
+
+def get_include() -> str:
+    """Directory of the C header: compile with ``-I$(python -c "import hintoncore; print(hintoncore.get_include())")``."""
+    return _installed("include")
+
+
+def get_library_dir() -> str:
+    """Directory of libhintoncore, the shared library behind the C interface."""
+    return _installed("lib")
+
+
+def _installed(name: str) -> str:
+    import os
+
+    # Beside the extension module: an editable install keeps compiled parts apart from the sources.
+    return os.path.join(os.path.dirname(os.path.abspath(_core.__file__)), name)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))
