@@ -1,0 +1,263 @@
+"""Which data sets there are, where they may lie, and how each is read."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hintoncore.datasets._dataset import Dataset, DatasetFormatError, DatasetNotFoundError
+from hintoncore.datasets._idx import read_images, read_labels
+
+__all__ = ["NAMES", "load"]
+
+_ROOT_VARIABLE = "HINTONCORE_DATA"
+
+_DIGITS_TRAINING_ROWS = 1500
+_DIGITS_LEVELS = 16
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One data set: ``find`` names the source in a folder, if it is there; ``read`` loads it."""
+
+    folders: tuple[str, ...]  # below root and $HINTONCORE_DATA
+    caches: Callable[[], Iterator[Path]]
+    find: Callable[[Path], Path | None]
+    read: Callable[[str, Path], Dataset]
+    hint: str
+
+
+def load(name: str, root: str | os.PathLike[str] | None = None) -> Dataset:
+    """Load a data set that is already on this machine.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`NAMES`: ``"digits"`` (scikit-learn's 8x8 digits of UCI, 1500 + 297), ``"mnist"`` or
+        ``"fashion-mnist"`` (28x28, 60000 + 10000).
+    root : path, optional
+        Folder to search first; the files may lie in it or in its usual subfolders. Then follow
+        ``$HINTONCORE_DATA`` and the caches of torchvision, Keras, Debian's ``dataset-fashion-mnist`` and
+        scikit-learn.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    DatasetNotFoundError
+        If no copy is found; the message says where it looked.
+    DatasetFormatError
+        If a copy is found and is damaged.
+    """
+    entry = _ENTRIES.get(name)
+    if entry is None:
+        raise ValueError(f"name: expected one of {', '.join(NAMES)}, given {name!r}")
+    searched: list[Path] = []
+    for folder in _search_path(entry, root):
+        if folder in searched:
+            continue
+        searched.append(folder)
+        source = entry.find(folder)
+        if source is not None:
+            return entry.read(name, source)
+    places = "".join(f"\n  {folder}" for folder in searched)
+    raise DatasetNotFoundError(f"data set {name!r} not found; looked in{places}\n{entry.hint}")
+
+
+def _search_path(entry: _Entry, root: str | os.PathLike[str] | None) -> Iterator[Path]:
+    for base in (root, os.environ.get(_ROOT_VARIABLE)):
+        if base:
+            yield from (Path(base).expanduser() / folder for folder in entry.folders)
+    yield from entry.caches()
+
+
+# MNIST and Fashion-MNIST
+
+_IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+def _idx_paths(folder: Path) -> list[Path]:
+    """Those of the four files that the folder has, plain or compressed."""
+    candidates = ((folder / stem, folder / f"{stem}.gz") for stem in _IDX_FILES)
+    return [
+        path
+        for pair in candidates
+        for path in [next((p for p in pair if p.is_file()), None)]
+        if path is not None
+    ]
+
+
+def _find_idx(folder: Path) -> Path | None:
+    return folder if len(_idx_paths(folder)) == len(_IDX_FILES) else None
+
+
+def _read_idx(name: str, folder: Path) -> Dataset:
+    train_images, train_labels, test_images, test_labels = _idx_paths(folder)
+    train, image_shape = read_images(train_images)
+    test, test_shape = read_images(test_images)
+    if test_shape != image_shape:
+        raise DatasetFormatError(f"{test_images}: expected images of shape {image_shape}, given {test_shape}")
+    dataset = Dataset(
+        name, train, read_labels(train_labels), test, read_labels(test_labels), image_shape, str(folder)
+    )
+    return _with_matching_labels(dataset)
+
+
+def _find_mnist(folder: Path) -> Path | None:
+    """IDX files or the archive that Keras keeps."""
+    archive = folder / "mnist.npz"
+    return archive if archive.is_file() else _find_idx(folder)
+
+
+def _read_mnist(name: str, source: Path) -> Dataset:
+    return _read_keras_archive(name, source) if source.suffix == ".npz" else _read_idx(name, source)
+
+
+def _read_keras_archive(name: str, path: Path) -> Dataset:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            parts = {key: np.asarray(archive[key]) for key in ("x_train", "y_train", "x_test", "y_test")}
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise DatasetFormatError(f"{path}: damaged, or not the MNIST archive of Keras ({error})") from error
+    for key, array in parts.items():
+        n_dimensions = 3 if key.startswith("x") else 1
+        if array.dtype != np.uint8 or array.ndim != n_dimensions:
+            raise DatasetFormatError(
+                f"{path}: {key}: expected uint8 with {n_dimensions} dimension(s), "
+                f"given {array.dtype} {array.shape}"
+            )
+    rows, columns = parts["x_train"].shape[1:]
+    if parts["x_test"].shape[1:] != (rows, columns):
+        raise DatasetFormatError(f"{path}: x_test: expected images of shape {(rows, columns)}")
+    scale = np.float32(1.0 / 255.0)
+    dataset = Dataset(
+        name=name,
+        train=parts["x_train"].reshape(-1, rows * columns).astype(np.float32) * scale,
+        train_labels=parts["y_train"].astype(np.int64),
+        test=parts["x_test"].reshape(-1, rows * columns).astype(np.float32) * scale,
+        test_labels=parts["y_test"].astype(np.int64),
+        image_shape=(rows, columns),
+        source=str(path),
+    )
+    return _with_matching_labels(dataset)
+
+
+def _with_matching_labels(dataset: Dataset) -> Dataset:
+    for part, images, labels in (
+        ("training", dataset.train, dataset.train_labels),
+        ("test", dataset.test, dataset.test_labels),
+    ):
+        if len(images) != len(labels):
+            raise DatasetFormatError(
+                f"{dataset.source}: {len(images)} {part} images but {len(labels)} labels"
+            )
+    return dataset
+
+
+def _torchvision_folders(dataset: str) -> Iterator[Path]:
+    """``torchvision.datasets.MNIST(root)`` keeps its files in ``root/MNIST/raw``; these are the usual
+    roots."""
+    torch_home = os.environ.get("TORCH_HOME", "~/.cache/torch")
+    for base in ("data", ".", "~/data", "~/datasets", torch_home):
+        yield Path(base).expanduser() / dataset / "raw"
+
+
+def _keras_folder() -> Path:
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "datasets"
+
+
+def _mnist_caches() -> Iterator[Path]:
+    yield from _torchvision_folders("MNIST")
+    yield _keras_folder()
+
+
+def _fashion_mnist_caches() -> Iterator[Path]:
+    yield from _torchvision_folders("FashionMNIST")
+    yield _keras_folder() / "fashion-mnist"
+    yield Path("/usr/share/datasets/fashion-mnist")
+
+
+# The digits of scikit-learn
+
+
+def _find_digits(folder: Path) -> Path | None:
+    path = folder / "digits.csv.gz"
+    return path if path.is_file() else None
+
+
+def _read_digits(name: str, path: Path) -> Dataset:
+    try:
+        table = np.loadtxt(path, delimiter=",")
+    except (OSError, ValueError, EOFError) as error:
+        raise DatasetFormatError(f"{path}: damaged, or not the digits of scikit-learn ({error})") from error
+    if table.ndim != 2 or table.shape[0] <= _DIGITS_TRAINING_ROWS or table.shape[1] != 65:
+        raise DatasetFormatError(f"{path}: expected shape (1797, 65), given {table.shape}")
+    levels, labels = table[:, :64], table[:, 64]
+    if levels.min() < 0 or levels.max() > _DIGITS_LEVELS:
+        raise DatasetFormatError(f"{path}: expected grey levels from 0 to {_DIGITS_LEVELS}")
+    images = (levels / _DIGITS_LEVELS).astype(np.float32)
+    split = _DIGITS_TRAINING_ROWS
+    return Dataset(
+        name=name,
+        train=images[:split],
+        train_labels=labels[:split].astype(np.int64),
+        test=images[split:],
+        test_labels=labels[split:].astype(np.int64),
+        image_shape=(8, 8),
+        source=str(path),
+    )
+
+
+def _digits_caches() -> Iterator[Path]:
+    """Find the file inside an installed scikit-learn without the second that importing it takes."""
+    spec = importlib.util.find_spec("sklearn")
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        yield Path(location) / "datasets" / "data"
+
+
+_ENTRIES = {
+    "digits": _Entry(
+        folders=("", "digits"),
+        caches=_digits_caches,
+        find=_find_digits,
+        read=_read_digits,
+        hint="It comes with scikit-learn: pip install scikit-learn.",
+    ),
+    "fashion-mnist": _Entry(
+        folders=("fashion-mnist", "FashionMNIST/raw"),
+        caches=_fashion_mnist_caches,
+        find=_find_idx,
+        read=_read_idx,
+        hint=(
+            "Put the four IDX files (train-images-idx3-ubyte.gz ...) into a folder fashion-mnist and pass "
+            f"its parent as root or set ${_ROOT_VARIABLE}; Debian packages them as dataset-fashion-mnist."
+        ),
+    ),
+    "mnist": _Entry(
+        folders=("mnist", "MNIST/raw"),
+        caches=_mnist_caches,
+        find=_find_mnist,
+        read=_read_mnist,
+        hint=(
+            "Put the four IDX files (train-images-idx3-ubyte.gz ...) into a folder mnist and pass its parent "
+            f"as root or set ${_ROOT_VARIABLE}."
+        ),
+    ),
+}
+
+NAMES = tuple(_ENTRIES)
+"""Names that :func:`load` knows."""

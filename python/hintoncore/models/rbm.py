@@ -1,0 +1,463 @@
+"""The restricted Boltzmann machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hintoncore import ops
+from hintoncore._counts import as_count
+from hintoncore._streams import Stream, derive_seed
+from hintoncore._validate import as_int
+from hintoncore.bitmatrix import BitMatrix
+from hintoncore.files import FileFormatError, load_tensors, save_tensors
+from hintoncore.generator import Generator, RngLike, as_generator
+from hintoncore.models._rows import as_rows, dense_blocks
+from hintoncore.models.units import unit_type
+from hintoncore.train.schedules import GUIDE_MOMENTUM, Schedule
+
+if TYPE_CHECKING:
+    from hintoncore.train.callbacks import Callback
+
+__all__ = ["RBM"]
+
+Float32Array = NDArray[np.float32]
+
+_FILE_KIND = "rbm"
+_WEIGHT_STD = 0.01
+_BLOCK_ROWS = 1024
+
+
+class RBM:
+    """Restricted Boltzmann machine with binary visible and hidden units.
+
+    The energy is ``E(v, h) = - b_vis . v - b_hid . h - v^T w h``, and ``p(v, h) = exp(-E(v, h)) / Z``.
+
+    Parameters
+    ----------
+    n_visible, n_hidden : int >= 1
+    visible, hidden : {"bernoulli"}
+        Unit types.
+    seed : int in [0, 2**64)
+        The initial weights, training and :meth:`sample` are functions of it.
+
+    Attributes
+    ----------
+    w : array of float32, shape [V, H]
+        Couplings, at first drawn from a normal distribution with standard deviation 0.01 (practical guide
+        [2]_, section 8).
+    b_vis : array of float32, shape [V]
+        At first 0; the first :meth:`fit` sets it to ``log(p / (1 - p))`` of the data means.
+    b_hid : array of float32, shape [H]
+        At first 0.
+    epochs_trained, steps_trained : int
+        Epochs and parameter updates since the weights were drawn.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1, a unit type is unknown, or the seed is out of range.
+
+    References
+    ----------
+    .. [1] G. E. Hinton, "Training products of experts by minimizing contrastive divergence", Neural
+           Computation
+           14, 2002.
+    .. [2] G. E. Hinton, "A practical guide to training restricted Boltzmann machines", UTML TR 2010-003,
+           2010.
+
+    Examples
+    --------
+    >>> import hintoncore as hc
+    >>> digits = hc.datasets.load("digits")
+    >>> rbm = hc.models.RBM(64, 16, seed=1).fit(hc.datasets.binarize(digits.train), epochs=5)
+    >>> rbm.transform(digits.test).shape
+    (297, 16)
+    """
+
+    def __init__(
+        self,
+        n_visible: int,
+        n_hidden: int,
+        visible: str = "bernoulli",
+        hidden: str = "bernoulli",
+        seed: int = 0,
+    ) -> None:
+        self.n_visible = as_count(n_visible, "n_visible")
+        self.n_hidden = as_count(n_hidden, "n_hidden")
+        self.visible_units = unit_type(visible, "visible")
+        self.hidden_units = unit_type(hidden, "hidden")
+        self.seed = as_int(seed, "seed", 0, 2**64 - 1)
+        weights = Generator(derive_seed(self.seed, Stream.WEIGHTS)).normal((self.n_visible, self.n_hidden))
+        self.w: Float32Array = np.ascontiguousarray(weights * np.float32(_WEIGHT_STD), dtype=np.float32)
+        self.b_vis: Float32Array = np.zeros(self.n_visible, dtype=np.float32)
+        self.b_hid: Float32Array = np.zeros(self.n_hidden, dtype=np.float32)
+        self.epochs_trained = 0
+        self.steps_trained = 0
+        self._sampling_rng = Generator(derive_seed(self.seed, Stream.SAMPLING))
+
+    def __repr__(self) -> str:
+        """Sizes, unit types and seed, as the constructor takes them."""
+        return (
+            f"RBM({self.n_visible}, {self.n_hidden}, visible={self.visible_units.name!r}, "
+            f"hidden={self.hidden_units.name!r}, seed={self.seed})"
+        )
+
+    def fit(
+        self,
+        X: ArrayLike | BitMatrix,
+        epochs: int = 10,
+        *,
+        k: int | Schedule = 1,
+        persistent: bool = False,
+        batch_size: int = 100,
+        n_chains: int | None = None,
+        learning_rate: float | Schedule = 0.05,
+        momentum: float | Schedule = GUIDE_MOMENTUM,
+        weight_decay: float = 0.0002,
+        validation: ArrayLike | BitMatrix | None = None,
+        callbacks: Sequence[Callback] = (),
+        resume: str | os.PathLike[str] | None = None,
+    ) -> RBM:
+        """Train by contrastive divergence (CD-k) or persistent contrastive divergence.
+
+        The defaults are those of the practical guide [2]_. The model that results is a function of the seed,
+        the data and the settings alone: neither the number of threads nor an interruption changes a bit of
+        it.
+
+        Parameters
+        ----------
+        X : array in [0, 1], shape [N, V], or BitMatrix
+            Binary data are kept packed, at a bit a value; other data are used as probabilities.
+        epochs : int >= 0
+            Passes over the data, in a new random order each. A resumed run counts those already done.
+        k : int >= 1 or Schedule
+            Gibbs steps of the negative phase.
+        persistent : bool
+            Continue the negative phase's chains from update to update (PCD, Tieleman 2008).
+        batch_size : int >= 1
+            Rows of an update; the gradient is the mean over the rows actually in the minibatch.
+        n_chains : int >= 1, optional
+            Persistent chains, ``batch_size`` of them when left out. Only with ``persistent``.
+        learning_rate, momentum : float or Schedule
+            Of ``velocity = momentum * velocity + learning_rate * gradient``.
+        weight_decay : float >= 0
+            Added to the gradient of ``w`` as ``-weight_decay * w``.
+        validation : array or BitMatrix, shape [M, V], optional
+            Held-out rows to monitor, above all by the free-energy gap (guide, section 6).
+        callbacks : sequence of Callback
+            See :mod:`hintoncore.train`; among them the progress bar, metrics file, checkpoints and early
+            stopping.
+        resume : path, optional
+            Checkpoint of the same run to go on from; it replaces the parameters of this model.
+
+        Returns
+        -------
+        RBM
+            This model.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is out of range, the data do not fit the model, the checkpoint belongs to other
+            data or settings.
+        FloatingPointError
+            If training diverges: the learning rate is too large.
+        KeyboardInterrupt
+            On Ctrl-C, after the current update and after every ``Checkpoint`` callback has saved.
+        """
+        from hintoncore.train.contrastive import CDSettings, ContrastiveDivergence
+        from hintoncore.train.trainer import Trainer
+
+        settings = CDSettings.create(
+            k=k,
+            persistent=persistent,
+            batch_size=batch_size,
+            n_chains=n_chains,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            weight_decay=weight_decay,
+        )
+        task = ContrastiveDivergence(self, X, settings, validation=validation)
+        trainer = Trainer(task, batch_size=settings.batch_size, callbacks=callbacks)
+        if resume is not None:
+            trainer.load_checkpoint(resume)
+        trainer.run(as_count(epochs, "epochs", low=0))
+        return self
+
+    def sample(
+        self,
+        n: int,
+        steps: int = 1000,
+        *,
+        rng: RngLike | None = None,
+        initial: ArrayLike | BitMatrix | None = None,
+        temperature: float = 1.0,
+        return_probs: bool = False,
+    ) -> Float32Array | tuple[Float32Array, Float32Array]:
+        """Draw visible states by block Gibbs sampling, one independent chain for each.
+
+        Parameters
+        ----------
+        n : int >= 1
+        steps : int >= 1
+            Gibbs steps, hidden then visible, from the initial states.
+        rng : Generator or int, optional
+            ``2 steps`` offsets are consumed, one more without ``initial``. The model's own generator when
+            left out, so that every call gives new samples.
+        initial : array in [0, 1], shape [n, V], or BitMatrix, optional
+            States to start from; independent units at ``sigmoid(b_vis)`` when left out.
+        temperature : float > 0
+            Samples from ``exp(-E / temperature)``.
+        return_probs : bool
+            Also return ``p(v | h)`` of the last step, smoother to look at.
+
+        Returns
+        -------
+        samples : array of float32 (0 or 1), shape [n, V]
+        probs : array of float32, shape [n, V], only with ``return_probs``
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is out of range or ``initial`` does not fit.
+        """
+        n = as_count(n, "n")
+        steps = as_count(steps, "steps")
+        generator = self._sampling_rng if rng is None else as_generator(rng)
+        visible: Any
+        if initial is None:
+            no_hidden = BitMatrix.zeros((n, self.n_hidden))
+            visible = ops.gibbs_step(
+                no_hidden, self.w, self.b_vis, rng=generator, transpose=True, temperature=temperature
+            )
+        else:
+            visible = as_rows(initial, self.n_visible, "initial")
+            if visible.shape[0] != n:
+                raise ValueError(
+                    f"initial: expected shape [{n}, {self.n_visible}], given {list(visible.shape)}"
+                )
+        for _ in range(steps - 1):
+            hidden = ops.gibbs_step(visible, self.w, self.b_hid, rng=generator, temperature=temperature)
+            visible = ops.gibbs_step(
+                hidden, self.w, self.b_vis, rng=generator, transpose=True, temperature=temperature
+            )
+        hidden = ops.gibbs_step(visible, self.w, self.b_hid, rng=generator, temperature=temperature)
+        last: Any = ops.gibbs_step(
+            hidden,
+            self.w,
+            self.b_vis,
+            rng=generator,
+            transpose=True,
+            temperature=temperature,
+            return_probs=return_probs,
+        )
+        if return_probs:
+            return _dense(last[0]), last[1]
+        return _dense(last)
+
+    def transform(self, X: ArrayLike | BitMatrix) -> Float32Array:
+        """Hidden probabilities ``p(h = 1 | v)``.
+
+        Parameters
+        ----------
+        X : array in [0, 1], shape [N, V], or BitMatrix
+
+        Returns
+        -------
+        array of float32, shape [N, H]
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``X`` does not fit the model.
+        """
+        return np.concatenate([self._hidden_means(block) for block in self._blocks(X)])
+
+    def reconstruct(self, X: ArrayLike | BitMatrix) -> Float32Array:
+        """Mean-field reconstruction: visible probabilities given the hidden probabilities of each row.
+
+        Deterministic; the sampled reconstruction is one step of :meth:`sample` with ``initial=X``.
+
+        Parameters
+        ----------
+        X : array in [0, 1], shape [N, V], or BitMatrix
+
+        Returns
+        -------
+        array of float32, shape [N, V]
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``X`` does not fit the model.
+        """
+        w_transposed = np.ascontiguousarray(self.w.T)
+        return np.concatenate(
+            [
+                ops.linear(
+                    self._hidden_means(block),
+                    w_transposed,
+                    self.b_vis,
+                    activation=self.visible_units.activation,
+                )
+                for block in self._blocks(X)
+            ]
+        )
+
+    def free_energy(self, X: ArrayLike | BitMatrix) -> NDArray[np.float64]:
+        """Free energy ``F(v) = -b_vis . v - sum_j softplus(b_j + (v w)_j)``, so that ``p(v) = exp(-F(v)) /
+        Z``.
+
+        Parameters
+        ----------
+        X : array in [0, 1], shape [N, V], or BitMatrix
+
+        Returns
+        -------
+        array of float64, shape [N]
+            Nats. The sums ``v w`` are float32, the rest is float64.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``X`` does not fit the model.
+
+        References
+        ----------
+        Practical guide [2]_, eq. 25.
+        """
+        b_vis = self.b_vis.astype(np.float64)
+        parts = []
+        for block in self._blocks(X):
+            inputs = ops.linear(block, self.w, self.b_hid).astype(np.float64)
+            parts.append(-(block @ b_vis) - self.hidden_units.log_normaliser(inputs).sum(axis=1))
+        return np.concatenate(parts)
+
+    def log_likelihood(self, X: ArrayLike | BitMatrix, method: str = "exact") -> float:
+        """Mean log-likelihood of the rows.
+
+        Parameters
+        ----------
+        X : array of 0 and 1, shape [N, V], or BitMatrix
+        method : {"exact"}
+            ``"exact"`` enumerates the smaller layer, which has at most 25 units.
+
+        Returns
+        -------
+        float
+            Nats for each row.
+
+        Raises
+        ------
+        ValueError
+            If the method is unknown, both layers are larger than 25 units, or ``X`` does not fit the model.
+        """
+        from hintoncore.likelihood import exact_log_likelihood
+
+        if method != "exact":
+            raise ValueError(f"method: expected 'exact', given {method!r}")
+        return exact_log_likelihood(self, X)
+
+    def pseudo_log_likelihood(
+        self,
+        X: ArrayLike | BitMatrix,
+        *,
+        rng: RngLike | None = None,
+    ) -> float:
+        """Mean over rows of ``sum_i log p(v_i | v_-i)``, see
+        :func:`hintoncore.likelihood.pseudo_log_likelihood`."""
+        from hintoncore.likelihood import pseudo_log_likelihood
+
+        return pseudo_log_likelihood(self, X, rng=rng)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one safetensors file; equal models give equal bytes.
+
+        The write is atomic: the file at ``path`` is the old one or the whole new one.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        save_tensors(
+            path,
+            {"b_hid": self.b_hid, "b_vis": self.b_vis, "w": self.w},
+            kind=_FILE_KIND,
+            metadata={
+                "epochs_trained": self.epochs_trained,
+                "hidden": self.hidden_units.name,
+                "n_hidden": self.n_hidden,
+                "n_visible": self.n_visible,
+                "seed": self.seed,
+                "steps_trained": self.steps_trained,
+                "visible": self.visible_units.name,
+            },
+        )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> RBM:
+        """Read a model that :meth:`save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        FileFormatError
+            If the file is damaged, is not an RBM, or was written by a newer version.
+        """
+        tensors, metadata = load_tensors(path, kind=_FILE_KIND)
+        try:
+            model = cls(
+                metadata["n_visible"],
+                metadata["n_hidden"],
+                visible=metadata["visible"],
+                hidden=metadata["hidden"],
+                seed=metadata["seed"],
+            )
+            model.epochs_trained = metadata["epochs_trained"]
+            model.steps_trained = metadata["steps_trained"]
+            model.set_parameters(tensors)
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileFormatError(f"{path}: not a usable RBM ({error})") from error
+        return model
+
+    def parameters(self) -> dict[str, Float32Array]:
+        """Return the parameter arrays themselves by name: ``w``, ``b_vis``, ``b_hid``."""
+        return {"w": self.w, "b_vis": self.b_vis, "b_hid": self.b_hid}
+
+    def set_parameters(self, tensors: Mapping[str, NDArray[Any]]) -> None:
+        """Copy parameters in.
+
+        Raises
+        ------
+        KeyError
+            If one of ``w``, ``b_vis``, ``b_hid`` is missing.
+        ValueError
+            If one has another shape or dtype, or a value that is not finite.
+        """
+        for name, parameter in self.parameters().items():
+            tensor = tensors[name]
+            if tensor.shape != parameter.shape or tensor.dtype != np.float32:
+                raise ValueError(
+                    f"{name}: expected float32 {list(parameter.shape)}, "
+                    f"given {tensor.dtype} {list(tensor.shape)}"
+                )
+            if not np.isfinite(tensor).all():
+                raise ValueError(f"{name}: expected finite values")
+            parameter[...] = tensor
+
+    def _blocks(self, X: ArrayLike | BitMatrix) -> Iterator[Float32Array]:
+        return dense_blocks(X, self.n_visible, _BLOCK_ROWS, units=self.visible_units)
+
+    def _hidden_means(self, block: Float32Array) -> Float32Array:
+        return ops.linear(block, self.w, self.b_hid, activation=self.hidden_units.activation)
+
+
+def _dense(states: Any) -> Float32Array:
+    return states.to_dense() if isinstance(states, BitMatrix) else np.asarray(states, dtype=np.float32)

@@ -1,0 +1,43 @@
+"""Training: a readable loop, schedules, callbacks and checkpoints that continue to the bit-identical model.
+
+:class:`Trainer` knows epochs, minibatches, callbacks and checkpoints; a :class:`Task` knows one model and its
+learning rule. :class:`ContrastiveDivergence` is the task of the RBM, and ``RBM.fit`` puts the two together.
+"""
+
+from hintoncore.train.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    LogLikelihood,
+    MetricsWriter,
+    ProgressBar,
+)
+from hintoncore.train.contrastive import CDSettings, ContrastiveDivergence
+from hintoncore.train.schedules import (
+    GUIDE_MOMENTUM,
+    Constant,
+    Exponential,
+    Linear,
+    Schedule,
+    Step,
+)
+from hintoncore.train.trainer import Task, Trainer
+
+__all__ = [
+    "GUIDE_MOMENTUM",
+    "CDSettings",
+    "Callback",
+    "Checkpoint",
+    "Constant",
+    "ContrastiveDivergence",
+    "EarlyStopping",
+    "Exponential",
+    "Linear",
+    "LogLikelihood",
+    "MetricsWriter",
+    "ProgressBar",
+    "Schedule",
+    "Step",
+    "Task",
+    "Trainer",
+]

@@ -1,0 +1,308 @@
+"""Contrastive divergence as a training task: one RBM, its data, velocity and chains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hintoncore import ops
+from hintoncore._counts import as_count
+from hintoncore._streams import Stream, derive_seed
+from hintoncore.bitmatrix import BitMatrix
+from hintoncore.generator import Generator
+from hintoncore.train.data import TrainingRows, evenly_spaced
+from hintoncore.train.schedules import Constant, Schedule, as_schedule
+
+if TYPE_CHECKING:
+    from hintoncore.models.rbm import RBM
+
+__all__ = ["CDSettings", "ContrastiveDivergence"]
+
+_MONITORED_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class CDSettings:
+    """Settings of contrastive divergence; :meth:`create` checks and completes them.
+
+    Attributes
+    ----------
+    k : Schedule
+        Gibbs steps, rounded to the nearest integer.
+    persistent : bool
+    batch_size, n_chains : int
+    learning_rate, momentum : Schedule
+    weight_decay : float
+    """
+
+    k: Schedule
+    persistent: bool
+    batch_size: int
+    n_chains: int
+    learning_rate: Schedule
+    momentum: Schedule
+    weight_decay: float
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        k: int | Schedule,
+        persistent: bool,
+        batch_size: int,
+        n_chains: int | None,
+        learning_rate: float | Schedule,
+        momentum: float | Schedule,
+        weight_decay: float,
+    ) -> CDSettings:
+        """Check the arguments of ``RBM.fit``, whose documentation describes them.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If one is out of range.
+        """
+        if n_chains is not None and not persistent:
+            raise ValueError(
+                "n_chains: only persistent contrastive divergence keeps chains; pass persistent=True"
+            )
+        if not (math.isfinite(weight_decay) and weight_decay >= 0):
+            raise ValueError(f"weight_decay: expected a number >= 0, given {weight_decay}")
+        batch_size = as_count(batch_size, "batch_size")
+        settings = cls(
+            k=as_schedule(k, "k"),
+            persistent=bool(persistent),
+            batch_size=batch_size,
+            n_chains=batch_size if n_chains is None else as_count(n_chains, "n_chains"),
+            learning_rate=as_schedule(learning_rate, "learning_rate"),
+            momentum=as_schedule(momentum, "momentum"),
+            weight_decay=float(weight_decay),
+        )
+        settings.at(0.0)
+        return settings
+
+    def at(self, epoch: float) -> tuple[int, float, float]:
+        """Return k, learning rate and momentum at a time in epochs.
+
+        Raises
+        ------
+        ValueError
+            If a schedule has left its range there.
+        """
+        k, learning_rate, momentum = self.k(epoch), self.learning_rate(epoch), self.momentum(epoch)
+        if not k >= 0.5:
+            raise ValueError(f"k: expected at least 1, given {k} at epoch {epoch:g}")
+        if not (math.isfinite(learning_rate) and learning_rate >= 0):
+            raise ValueError(
+                f"learning_rate: expected a number >= 0, given {learning_rate} at epoch {epoch:g}"
+            )
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum: expected 0 <= momentum < 1, given {momentum} at epoch {epoch:g}")
+        return round(k), learning_rate, momentum
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings as JSON values."""
+        return {
+            "batch_size": self.batch_size,
+            "k": self.k.describe(),
+            "learning_rate": self.learning_rate.describe(),
+            "momentum": self.momentum.describe(),
+            "n_chains": self.n_chains if self.persistent else None,
+            "persistent": self.persistent,
+            "weight_decay": self.weight_decay,
+        }
+
+
+class ContrastiveDivergence:
+    """Trains one RBM by CD-k [1]_ or PCD [2]_; a :class:`hintoncore.train.Task`.
+
+    Parameters
+    ----------
+    model : RBM
+        Updated in place. If it was never trained and its visible biases are all 0, they become
+        ``log(p / (1 - p))`` of the data means (practical guide, section 8.1).
+    x : array in [0, 1], shape [N, V], or BitMatrix
+    settings : CDSettings
+    validation : array or BitMatrix, shape [M, V], optional
+        Held-out rows for :meth:`evaluate`.
+
+    References
+    ----------
+    .. [1] G. E. Hinton, "Training products of experts by minimizing contrastive divergence", Neural
+           Computation
+           14, 2002.
+    .. [2] T. Tieleman, "Training restricted Boltzmann machines using approximations to the likelihood
+           gradient",
+           ICML 2008.
+    """
+
+    def __init__(
+        self,
+        model: RBM,
+        x: ArrayLike | BitMatrix,
+        settings: CDSettings,
+        *,
+        validation: ArrayLike | BitMatrix | None = None,
+    ) -> None:
+        self.model = model
+        self.settings = settings
+        self._rows = TrainingRows(x, model.n_visible, units=model.visible_units)
+        self._monitored = self._rows.batch(evenly_spaced(self.n_rows, _MONITORED_ROWS))
+        self._validation: BitMatrix | NDArray[np.float32] | None = None
+        if validation is not None:
+            held_out = TrainingRows(validation, model.n_visible, units=model.visible_units, name="validation")
+            self._validation = held_out.batch(evenly_spaced(held_out.shape[0], _MONITORED_ROWS))
+            self._validation_binary = held_out.binary
+
+        self._session = model.steps_trained  # a second fit gets an order and draws of its own
+        if model.steps_trained == 0 and not model.b_vis.any():
+            model.b_vis[:] = model.visible_units.bias_for_mean(self._rows.mean, self.n_rows)
+        self._rng = Generator(derive_seed(model.seed, Stream.TRAINING, self._session))
+        uses_velocity = settings.momentum != Constant(0.0)
+        self._velocity = (
+            (np.zeros_like(model.w), np.zeros_like(model.b_vis), np.zeros_like(model.b_hid))
+            if uses_velocity
+            else None
+        )
+        self._chains = self._initial_chains() if settings.persistent else None
+        self._last_batch: BitMatrix | NDArray[np.float32] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the training set."""
+        return self._rows.shape[0]
+
+    @property
+    def order_seed(self) -> int:
+        """Seed of the data order of this training session."""
+        return derive_seed(self.model.seed, Stream.ORDER, self._session)
+
+    def step(self, rows: NDArray[np.intp], epoch: float) -> Mapping[str, float]:
+        """Update the model on a minibatch and return what to average over the epoch."""
+        k, learning_rate, momentum = self.settings.at(epoch)
+        batch = self._rows.batch(rows)
+        stats = ops.cd_update(
+            batch,
+            self.model.w,
+            self.model.b_vis,
+            self.model.b_hid,
+            k=k,
+            lr=learning_rate,
+            rng=self._rng,
+            momentum=momentum,
+            weight_decay=self.settings.weight_decay,
+            velocity=self._velocity,
+            chains=self._chains,
+        )
+        self.model.steps_trained += 1
+        self._last_batch = batch
+        return {name: value for name, value in stats.items() if value is not None}
+
+    def end_epoch(self) -> None:
+        """Count a finished epoch."""
+        self.model.epochs_trained += 1
+
+    def evaluate(self, epoch: float) -> Mapping[str, float]:
+        """Monitor the model at the end of an epoch, on fixed subsets of at most 1000 rows.
+
+        Returns the settings in force, the free energy of training and held-out rows and their gap (practical
+        guide, section 6: a gap that grows is overfitting), the pseudo-likelihood of binary rows and, for PCD,
+        the reconstruction error.
+        """
+        model = self.model
+        k, learning_rate, momentum = self.settings.at(epoch)
+        record: dict[str, float] = {"k": k, "learning_rate": learning_rate, "momentum": momentum}
+        monitor_seed = derive_seed(model.seed, Stream.MONITORING, self._session)
+        monitor = Generator(monitor_seed)
+        if self._chains is not None:
+            record["reconstruction_error"] = self._reconstruction_error(monitor)
+        if self._rows.binary:
+            record["pseudo_log_likelihood"] = model.pseudo_log_likelihood(self._monitored, rng=monitor)
+        record["train_free_energy"] = float(model.free_energy(self._monitored).mean())
+        if self._validation is not None:
+            if self._validation_binary:
+                monitor = Generator(monitor_seed)
+                record["validation_pseudo_log_likelihood"] = model.pseudo_log_likelihood(
+                    self._validation, rng=monitor
+                )
+            record["validation_free_energy"] = float(model.free_energy(self._validation).mean())
+            record["free_energy_gap"] = record["validation_free_energy"] - record["train_free_energy"]
+        return record
+
+    def running_estimate(self) -> Mapping[str, float]:
+        """Return a cheap likelihood estimate on the last minibatch, for progress bars."""
+        if self._last_batch is None or not self._rows.binary:
+            return {}
+        seed = derive_seed(self.model.seed, Stream.MONITORING, self._session)
+        rng = Generator(seed, self.model.steps_trained)
+        return {"pseudo_log_likelihood": self.model.pseudo_log_likelihood(self._last_batch, rng=rng)}
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a run must share with a checkpoint to go on from it."""
+        return {
+            "task": "contrastive divergence",
+            "model": repr(self.model),
+            "data": {"shape": list(self._rows.shape), "sha256": self._rows.fingerprint},
+            "settings": self.settings.describe(),
+        }
+
+    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return arrays and counters that, with :meth:`describe`, determine all later steps."""
+        tensors: dict[str, NDArray[Any]] = dict(self.model.parameters())
+        if self._velocity is not None:
+            for name, velocity in zip(self.model.parameters(), self._velocity, strict=True):
+                tensors[f"velocity.{name}"] = velocity
+        if self._chains is not None:
+            tensors["chains"] = self._chains.words
+        counters = {
+            "epochs_trained": self.model.epochs_trained,
+            "offset": self._rng.offset,
+            "session": self._session,
+            "steps_trained": self.model.steps_trained,
+        }
+        return tensors, counters
+
+    def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state` returned.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If something is missing or has another shape.
+        """
+        self.model.set_parameters(tensors)
+        if self._velocity is not None:
+            for name, velocity in zip(self.model.parameters(), self._velocity, strict=True):
+                velocity[...] = tensors[f"velocity.{name}"]
+        if self._chains is not None:
+            self._chains.words[...] = tensors["chains"]
+        self._session = counters["session"]
+        self._rng = Generator(
+            derive_seed(self.model.seed, Stream.TRAINING, self._session), counters["offset"]
+        )
+        self.model.epochs_trained = counters["epochs_trained"]
+        self.model.steps_trained = counters["steps_trained"]
+
+    def _initial_chains(self) -> BitMatrix:
+        """Start the chains from independent visible units at ``sigmoid(b_vis)``, so with the means of the
+        data."""
+        rng = Generator(derive_seed(self.model.seed, Stream.CHAINS, self._session))
+        no_hidden = BitMatrix.from_dense(
+            np.zeros((self.settings.n_chains, self.model.n_hidden), dtype=np.float32)
+        )
+        chains: BitMatrix = ops.gibbs_step(no_hidden, self.model.w, self.model.b_vis, rng=rng, transpose=True)
+        return chains
+
+    def _reconstruction_error(self, rng: Generator) -> float:
+        """Mean of ``(v - v1)^2`` with the sampled reconstruction, as ``cd_update`` reports it for CD."""
+        v0: Any = self._monitored
+        h0 = ops.gibbs_step(v0, self.model.w, self.model.b_hid, rng=rng)
+        v1: Any = ops.gibbs_step(h0, self.model.w, self.model.b_vis, rng=rng, transpose=True)
+        if isinstance(v0, BitMatrix):
+            v0, v1 = v0.to_dense(), v1.to_dense()
+        return float(np.mean((v0 - v1) ** 2, dtype=np.float64))
