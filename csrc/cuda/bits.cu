@@ -6,8 +6,7 @@ namespace hc {
 namespace cuda {
 
 static Extent bits_grid(int64_t batch, int64_t units) {
-    if (batch < 1 || units < 1)
-        throw std::invalid_argument("bit packing on CUDA: batch and units must be at least 1");
+    if (batch < 1 || units < 1) throw std::invalid_argument("bit packing on CUDA: batch and units must be at least 1");
     const int64_t n_words = (batch + 63) / 64;
     return {(units + kBitsThreads - 1) / kBitsThreads, n_words < kMaxGridYZ ? n_words : kMaxGridYZ, 1};
 }

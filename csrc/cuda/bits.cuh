@@ -33,8 +33,7 @@ __global__ void __launch_bounds__(kBitsThreads)
 }
 
 __global__ void __launch_bounds__(kBitsThreads)
-    unpack_words(const uint64_t* __restrict__ words, float* __restrict__ dense, int64_t batch,
-                 int64_t units) {
+    unpack_words(const uint64_t* __restrict__ words, float* __restrict__ dense, int64_t batch, int64_t units) {
     const int64_t unit = static_cast<int64_t>(blockIdx.x) * kBitsThreads + threadIdx.x;
     if (unit >= units) return;
     const int64_t n_words = (batch + 63) / 64;
@@ -43,8 +42,7 @@ __global__ void __launch_bounds__(kBitsThreads)
         const int count = static_cast<int>(batch - first < 64 ? batch - first : 64);
         const uint64_t bits = words[unit * n_words + word];
 #pragma unroll 8
-        for (int i = 0; i < count; ++i)
-            dense[(first + i) * units + unit] = static_cast<float>((bits >> i) & 1u);
+        for (int i = 0; i < count; ++i) dense[(first + i) * units + unit] = static_cast<float>((bits >> i) & 1u);
     }
 }
 

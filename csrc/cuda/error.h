@@ -10,8 +10,7 @@ namespace cuda {
 class Error : public std::runtime_error {
    public:
     Error(const std::string& what, int code, const std::string& text)
-        : std::runtime_error(what + ": CUDA error " + std::to_string(code) + " (" + text + ")"),
-          code_(code) {}
+        : std::runtime_error(what + ": CUDA error " + std::to_string(code) + " (" + text + ")"), code_(code) {}
     int code() const { return code_; }
 
    private:

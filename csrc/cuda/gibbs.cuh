@@ -35,6 +35,7 @@ struct GibbsTile {
     static constexpr int kOutputs = kUnits * kGroups;
     static constexpr int kRow =
         kOutputs + 4;  // floats; + 4 spreads transposed stores over all banks, keeps float4 whole
+    static constexpr int kStates = kInputs * kWords;
     static constexpr int kWeightsPerThread = kInputs * kOutputs / kThreads;
 };
 
@@ -58,7 +59,7 @@ __device__ inline float bit_as_float(uint32_t bits, int lane) { return (bits >> 
 __global__ void __launch_bounds__(GibbsTile::kThreads) gibbs_half_step(const GibbsArgs a) {
     using T = GibbsTile;
     SHARED(float4, weights4, T::kInputs * T::kRow / 4);
-    SHARED(uint64_t, states, T::kInputs* T::kWords);
+    SHARED(uint64_t, states, T::kStates);
     float* const weights = reinterpret_cast<float*>(weights4);
 
     const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
@@ -77,10 +78,9 @@ __global__ void __launch_bounds__(GibbsTile::kThreads) gibbs_half_step(const Gib
         for (int r = 0; r < T::kWeightsPerThread; ++r) {
             const TileSpot spot = weight_spot(thread, r, inputs_are_fast);
             const int64_t i = first_input + spot.input, o = first_output + spot.output;
-            next_weights[r] =
-                i < a.n_in && o < a.n_out ? __ldg(a.w + i * a.stride_in + o * a.stride_out) : 0.0f;
+            next_weights[r] = i < a.n_in && o < a.n_out ? __ldg(a.w + i * a.stride_in + o * a.stride_out) : 0.0f;
         }
-        if (thread < T::kInputs * T::kWords) {
+        if (thread < T::kStates) {
             const int64_t i = first_input + thread / T::kWords, j = first_word + thread % T::kWords;
             next_state = i < a.n_in && j < n_words ? a.in[i * n_words + j] : 0;
         }
@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(GibbsTile::kThreads) gibbs_half_step(const Gib
             const TileSpot spot = weight_spot(thread, r, inputs_are_fast);
             weights[spot.input * T::kRow + spot.output] = next_weights[r];
         }
-        if (thread < T::kInputs * T::kWords) states[thread] = next_state;
+        if (thread < T::kStates) states[thread] = next_state;
         __syncthreads();
         if (first_input + T::kInputs < a.n_in) fetch(first_input + T::kInputs);
 
@@ -122,6 +122,7 @@ __global__ void __launch_bounds__(GibbsTile::kThreads) gibbs_half_step(const Gib
 
     if (word >= n_words) return;  // the whole warp, and no barrier follows
     const int64_t sample_low = word * 64 + lane, sample_high = sample_low + 32;
+    const uint32_t counter = static_cast<uint32_t>((a.first_sample / 64 + word) * 16 + lane % 16);
     const bool low_exists = sample_low < a.batch, high_exists = sample_high < a.batch;
 #pragma unroll
     for (int k = 0; k < T::kUnits; ++k) {
@@ -129,8 +130,7 @@ __global__ void __launch_bounds__(GibbsTile::kThreads) gibbs_half_step(const Gib
         if (o >= a.n_out) break;  // the whole warp
         // One call serves samples r, r + 16, r + 32 and r + 48 of the word; this lane's are two of the four.
         uint32_t draws[4];
-        draw_words(a.seed, a.offset, static_cast<uint32_t>(o), static_cast<uint32_t>(word * 16 + lane % 16),
-                   draws);
+        draw_words(a.seed, a.offset, static_cast<uint32_t>(o), counter, draws);
         const float u_low = uniform_from_word(lane < 16 ? draws[0] : draws[1]);
         const float u_high = uniform_from_word(lane < 16 ? draws[2] : draws[3]);
         const float bias = __ldg(a.bias + o);

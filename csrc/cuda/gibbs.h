@@ -23,6 +23,7 @@ struct GibbsArgs {
     float temperature;
     uint64_t seed;
     uint64_t offset;
+    int64_t first_sample;  // index of row 0 in a larger batch, a multiple of 64
 };
 
 // Enqueues on `stream` (a cudaStream_t) of the current device. Neither allocates nor waits.

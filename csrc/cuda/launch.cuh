@@ -44,23 +44,19 @@ struct Extent {
 template <typename... Parameters, typename... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), Extent grid, Extent block, size_t dynamic_shared,
             cudaStream_t stream, Arguments&&... arguments) {
-    const bool grid_fits = grid.x >= 1 && grid.y >= 1 && grid.z >= 1 && grid.x <= kMaxGridX &&
-                           grid.y <= kMaxGridYZ && grid.z <= kMaxGridYZ;
+    const bool grid_fits = grid.x >= 1 && grid.y >= 1 && grid.z >= 1 && grid.x <= kMaxGridX && grid.y <= kMaxGridYZ &&
+                           grid.z <= kMaxGridYZ;
     const bool block_fits = block.x >= 1 && block.y >= 1 && block.z >= 1 && block.x <= kMaxThreads &&
-                            block.y <= kMaxThreads && block.z <= 64 &&
-                            block.x * block.y * block.z <= kMaxThreads;
+                            block.y <= kMaxThreads && block.z <= 64 && block.x * block.y * block.z <= kMaxThreads;
     if (!grid_fits || !block_fits)
-        throw Error(name, static_cast<int>(cudaErrorInvalidConfiguration),
-                    "launch configuration out of range");
+        throw Error(name, static_cast<int>(cudaErrorInvalidConfiguration), "launch configuration out of range");
     check(cudaGetLastError(), "an earlier CUDA call");
     if (dynamic_shared > kDefaultDynamicShared)
-        check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                                   cudaFuncAttributeMaxDynamicSharedMemorySize,
+        check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
                                    static_cast<int>(dynamic_shared)),
               name);
     cudaLaunchConfig_t config = {};
-    config.gridDim =
-        dim3(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
+    config.gridDim = dim3(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
     config.blockDim =
         dim3(static_cast<unsigned>(block.x), static_cast<unsigned>(block.y), static_cast<unsigned>(block.z));
     config.dynamicSmemBytes = dynamic_shared;

@@ -27,6 +27,7 @@ int main() {
         args.temperature = static_cast<float>(c.real("temperature"));
         args.seed = c.natural("seed");
         args.offset = c.natural("offset");
+        args.first_sample = c.integer("first_sample");
         hc::cuda::gibbs_step(args, nullptr);
         hc::cuda::unpack_bits(out.get(), sample.get(), batch, n_out, nullptr);
         hc_test::Outputs result = {{"in", in.bytes()}, {"out", out.bytes()}, {"sample", sample.bytes()}};

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,15 @@ SHIM = HERE / "shim"
 
 GXX = os.environ.get("HINTONCORE_TEST_CXX", "g++")
 MODES = ("plain", "asan", "race")
-_FLAGS = ["-std=c++17", "-g", "-no-pie", "-fno-omit-frame-pointer", "-Wall", "-Wextra", "-Wno-unknown-pragmas"]
+_FLAGS = [
+    "-std=c++17",
+    "-g",
+    "-no-pie",
+    "-fno-omit-frame-pointer",
+    "-Wall",
+    "-Wextra",
+    "-Wno-unknown-pragmas",
+]
 _MODE_FLAGS = {
     "plain": ["-O1"],
     "asan": ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
@@ -94,7 +103,11 @@ def _object(source: Path, flags: Sequence[str], include: Sequence[Path]) -> Path
 
 
 def build(
-    kernels: Sequence[Path], driver: Path, mode: str = "plain", include: Sequence[Path] = (), defines: Sequence[str] = ()
+    kernels: Sequence[Path],
+    driver: Path,
+    mode: str = "plain",
+    include: Sequence[Path] = (),
+    defines: Sequence[str] = (),
 ) -> Path:
     """A program from kernel sources, which alone are instrumented for races, and a driver with main()."""
     flags = [*_FLAGS, *_MODE_FLAGS[mode]]
@@ -162,5 +175,5 @@ def run(program: Path, case: Mapping[str, object]) -> dict[str, bytes]:
     return outputs
 
 
-def array(raw: bytes, dtype: type, *shape: int) -> NDArray[np.generic]:
+def array(raw: bytes, dtype: type, *shape: int) -> NDArray[Any]:
     return np.frombuffer(raw, dtype=dtype).reshape(shape)

@@ -32,7 +32,8 @@ def uniforms(seed: int, offset: int, batch: int, units: int) -> NDArray[np.float
     u = np.arange(units, dtype=np.uint64)[None, :] + np.zeros((batch, 1), np.uint64)
     low, high = np.full_like(s, offset & 0xFFFFFFFF), np.full_like(s, offset >> 32)
     words = philox4x32_10(
-        [s // np.uint64(64) * np.uint64(16) + s % np.uint64(16), u, low, high], (seed & 0xFFFFFFFF, seed >> 32)
+        [s // np.uint64(64) * np.uint64(16) + s % np.uint64(16), u, low, high],
+        (seed & 0xFFFFFFFF, seed >> 32),
     )
     word = np.choose((s % np.uint64(64) // np.uint64(16)).astype(np.intp), words)
     return ((word >> np.uint64(9)).astype(np.float64) + 0.5) * 2.0**-23
@@ -57,6 +58,8 @@ def gibbs(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
     """Sample, probabilities and how near each draw came to its threshold (0: on it). w is [n_in, n_out]."""
     with np.errstate(over="ignore"):
-        odds = 1.0 + np.exp(-(b.astype(np.float64) + v.astype(np.float64) @ w.astype(np.float64)) / temperature)
+        odds = 1.0 + np.exp(
+            -(b.astype(np.float64) + v.astype(np.float64) @ w.astype(np.float64)) / temperature
+        )
         level = uniforms(seed, offset, v.shape[0], w.shape[1]) * odds
     return (level < 1.0).astype(np.float32), 1.0 / odds, np.abs(level - 1.0)

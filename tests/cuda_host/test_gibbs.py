@@ -51,7 +51,9 @@ SHAPES = [
 SMALL = [SHAPES[i] for i in (1, 2, 4, 6, 7)]
 
 
-def make_case(shape: Shape) -> tuple[dict[str, object], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+def make_case(
+    shape: Shape,
+) -> tuple[dict[str, object], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """The record a driver reads, and v [batch, n_in], w [n_in, n_out] and b behind it."""
     rng = np.random.default_rng([shape.batch, shape.n_in, shape.n_out])
     v = (rng.random((shape.batch, shape.n_in)) < 0.4).astype(np.float32)
@@ -72,6 +74,7 @@ def make_case(shape: Shape) -> tuple[dict[str, object], NDArray[np.float32], NDA
         "temperature": shape.temperature,
         "seed": shape.seed,
         "offset": shape.offset,
+        "first_sample": 0,
         "dense": v,
         "w": stored,
         "bias": b,
@@ -83,7 +86,9 @@ def compare(shape: Shape, outputs: dict[str, bytes]) -> None:
     _, v, w, b = make_case(shape)
     sample, probs, margin = oracle.gibbs(v, w, b, shape.seed, shape.offset, shape.temperature)
     n_words = (shape.batch + 63) // 64
-    np.testing.assert_array_equal(harness.array(outputs["in"], np.uint64, shape.n_in, n_words), oracle.pack(v))
+    np.testing.assert_array_equal(
+        harness.array(outputs["in"], np.uint64, shape.n_in, n_words), oracle.pack(v)
+    )
     got = harness.array(outputs["sample"], np.float32, shape.batch, shape.n_out)
     # expf is within 2 ulp and the quotient before it rounds twice more: |x| below 100 leaves 1e-5 around the threshold.
     np.testing.assert_array_equal(got[margin > 1e-5], sample[margin > 1e-5])
@@ -131,14 +136,15 @@ def test_refuses_empty(name: str, value: int) -> None:
 
 
 def test_batch_split_changes_no_bit() -> None:
-    """A draw belongs to (unit, sample): the first 128 samples of a batch of 300 come out as in a batch of 128."""
+    """A draw belongs to (unit, sample): a batch of 300 comes out as its first 128 and its other 172 rows do."""
     shape = Shape(300, 50, 41, integer=False)
     program = harness.build(KERNELS, DRIVER)
     case, v, _, _ = make_case(shape)
     whole = harness.array(harness.run(program, case)["sample"], np.float32, 300, 41)
-    case["batch"], case["dense"] = 128, v[:128]
-    part = harness.array(harness.run(program, case)["sample"], np.float32, 128, 41)
-    np.testing.assert_array_equal(part, whole[:128])
+    for first, last in ((0, 128), (128, 300)):
+        case.update(batch=last - first, first_sample=first, dense=v[first:last])
+        part = harness.array(harness.run(program, case)["sample"], np.float32, last - first, 41)
+        np.testing.assert_array_equal(part, whole[first:last])
 
 
 def test_sources_follow_the_rules() -> None:
@@ -151,5 +157,11 @@ def test_sources_follow_the_rules() -> None:
             assert "__shared__" not in text, where
         if path.name != "ptx.cuh":
             assert "asm" not in text.replace("asm_", ""), where
-        for word in ("__CUDA_ARCH__", "__activemask", "cudaMalloc", "cudaDeviceSynchronize", "cudaStreamSynchronize"):
+        for word in (
+            "__CUDA_ARCH__",
+            "__activemask",
+            "cudaMalloc",
+            "cudaDeviceSynchronize",
+            "cudaStreamSynchronize",
+        ):
             assert word not in text, f"{where}: {word}"
