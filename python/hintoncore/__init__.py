@@ -27,6 +27,7 @@ __all__ = [
     "config",
     "cuda",
     "datasets",
+    "get_cmake_dir",
     "get_include",
     "get_library_dir",
     "get_num_threads",
@@ -48,6 +49,11 @@ def get_include() -> str:
 def get_library_dir() -> str:
     """Directory of libhintoncore, the shared library behind the C interface."""
     return _installed("lib")
+
+
+def get_cmake_dir() -> str:
+    """Directory of the CMake package: pass it as ``-Dhintoncore_DIR=`` and ``find_package(hintoncore)`` finds the library."""
+    return _installed("cmake")
 
 
 def _installed(name: str) -> str:
