@@ -22,8 +22,7 @@ class Case {
         while (scanf("%63s %zu", name, &bytes) == 2) {
             getchar();
             std::vector<char> data(bytes);
-            if (fread(data.data(), 1, bytes, stdin) != bytes)
-                hc_shim::fail("driver", "short input for %s", name);
+            if (fread(data.data(), 1, bytes, stdin) != bytes) hc_shim::fail("driver", "short input for %s", name);
             c.data_[name] = std::move(data);
         }
         return c;

@@ -54,8 +54,9 @@ struct Place {
     const char* file;
     int line;
 };
-#define HC_SHIM_PLACE \
-    ::hc_shim::Place place = ::hc_shim::Place { __builtin_FILE(), __builtin_LINE() }
+// Two parameters that default to where the call is written, and the place that they make.
+#define HC_SHIM_PLACE const char *hc_file = __builtin_FILE(), int hc_line = __builtin_LINE()
+#define HC_SHIM_HERE (::hc_shim::Place{hc_file, hc_line})
 
 enum class WarpOp {
     kSync,
@@ -127,18 +128,18 @@ T atomic(T* address, F&& update, Place place) {
 
 // ------------------------------------------------------------------------------------------------ barriers
 // and fences
-inline void __syncthreads(HC_SHIM_PLACE) { hc_shim::block_barrier(hc_shim::BlockOp::kSync, 0, place); }
+inline void __syncthreads(HC_SHIM_PLACE) { hc_shim::block_barrier(hc_shim::BlockOp::kSync, 0, HC_SHIM_HERE); }
 inline int __syncthreads_count(int p, HC_SHIM_PLACE) {
-    return hc_shim::block_barrier(hc_shim::BlockOp::kCount, p, place);
+    return hc_shim::block_barrier(hc_shim::BlockOp::kCount, p, HC_SHIM_HERE);
 }
 inline int __syncthreads_and(int p, HC_SHIM_PLACE) {
-    return hc_shim::block_barrier(hc_shim::BlockOp::kAnd, p, place);
+    return hc_shim::block_barrier(hc_shim::BlockOp::kAnd, p, HC_SHIM_HERE);
 }
 inline int __syncthreads_or(int p, HC_SHIM_PLACE) {
-    return hc_shim::block_barrier(hc_shim::BlockOp::kOr, p, place);
+    return hc_shim::block_barrier(hc_shim::BlockOp::kOr, p, HC_SHIM_HERE);
 }
 inline void __syncwarp(unsigned mask = 0xffffffffu, HC_SHIM_PLACE) {
-    hc_shim::warp_collective(hc_shim::WarpOp::kSync, mask, 0, -1, place);
+    hc_shim::warp_collective(hc_shim::WarpOp::kSync, mask, 0, -1, HC_SHIM_HERE);
 }
 inline void __threadfence_block() { hc_shim::fence(false); }
 inline void __threadfence() { hc_shim::fence(true); }
@@ -149,48 +150,48 @@ inline void __threadfence_system() { hc_shim::fence(true); }
 template <typename T>
 T __shfl_sync(unsigned mask, T v, int source, int width = 32, HC_SHIM_PLACE) {
     const int lane = static_cast<int>(hc_shim::lane_id()), base = lane & ~(width - 1);
-    return hc_shim::from_bits<T>(hc_shim::warp_collective(
-        hc_shim::WarpOp::kShuffle, mask, hc_shim::to_bits(v), base + (source & (width - 1)), place));
+    return hc_shim::from_bits<T>(hc_shim::warp_collective(hc_shim::WarpOp::kShuffle, mask, hc_shim::to_bits(v),
+                                                          base + (source & (width - 1)), HC_SHIM_HERE));
 }
 template <typename T>
 T __shfl_up_sync(unsigned mask, T v, unsigned delta, int width = 32, HC_SHIM_PLACE) {
     const int lane = static_cast<int>(hc_shim::lane_id()), base = lane & ~(width - 1);
     const int from = lane - static_cast<int>(delta);
-    return hc_shim::from_bits<T>(hc_shim::warp_collective(
-        hc_shim::WarpOp::kShuffle, mask, hc_shim::to_bits(v), from < base ? -1 : from, place));
+    return hc_shim::from_bits<T>(hc_shim::warp_collective(hc_shim::WarpOp::kShuffle, mask, hc_shim::to_bits(v),
+                                                          from < base ? -1 : from, HC_SHIM_HERE));
 }
 template <typename T>
 T __shfl_down_sync(unsigned mask, T v, unsigned delta, int width = 32, HC_SHIM_PLACE) {
     const int lane = static_cast<int>(hc_shim::lane_id()), end = (lane & ~(width - 1)) + width;
     const int from = lane + static_cast<int>(delta);
-    return hc_shim::from_bits<T>(hc_shim::warp_collective(
-        hc_shim::WarpOp::kShuffle, mask, hc_shim::to_bits(v), from >= end ? -1 : from, place));
+    return hc_shim::from_bits<T>(hc_shim::warp_collective(hc_shim::WarpOp::kShuffle, mask, hc_shim::to_bits(v),
+                                                          from >= end ? -1 : from, HC_SHIM_HERE));
 }
 template <typename T>
 T __shfl_xor_sync(unsigned mask, T v, int lane_mask, int width = 32, HC_SHIM_PLACE) {
     const int lane = static_cast<int>(hc_shim::lane_id()), end = (lane & ~(width - 1)) + width;
     const int from = lane ^ lane_mask;
-    return hc_shim::from_bits<T>(hc_shim::warp_collective(
-        hc_shim::WarpOp::kShuffle, mask, hc_shim::to_bits(v), from >= end ? -1 : from, place));
+    return hc_shim::from_bits<T>(hc_shim::warp_collective(hc_shim::WarpOp::kShuffle, mask, hc_shim::to_bits(v),
+                                                          from >= end ? -1 : from, HC_SHIM_HERE));
 }
 inline unsigned __ballot_sync(unsigned mask, int p, HC_SHIM_PLACE) {
-    return static_cast<unsigned>(hc_shim::warp_collective(hc_shim::WarpOp::kBallot, mask, p != 0, -1, place));
+    return static_cast<unsigned>(hc_shim::warp_collective(hc_shim::WarpOp::kBallot, mask, p != 0, -1, HC_SHIM_HERE));
 }
 inline int __any_sync(unsigned mask, int p, HC_SHIM_PLACE) {
-    return static_cast<int>(hc_shim::warp_collective(hc_shim::WarpOp::kAny, mask, p != 0, -1, place));
+    return static_cast<int>(hc_shim::warp_collective(hc_shim::WarpOp::kAny, mask, p != 0, -1, HC_SHIM_HERE));
 }
 inline int __all_sync(unsigned mask, int p, HC_SHIM_PLACE) {
-    return static_cast<int>(hc_shim::warp_collective(hc_shim::WarpOp::kAll, mask, p != 0, -1, place));
+    return static_cast<int>(hc_shim::warp_collective(hc_shim::WarpOp::kAll, mask, p != 0, -1, HC_SHIM_HERE));
 }
 template <typename T>
 unsigned __match_any_sync(unsigned mask, T v, HC_SHIM_PLACE) {
     return static_cast<unsigned>(
-        hc_shim::warp_collective(hc_shim::WarpOp::kMatchAny, mask, hc_shim::to_bits(v), -1, place));
+        hc_shim::warp_collective(hc_shim::WarpOp::kMatchAny, mask, hc_shim::to_bits(v), -1, HC_SHIM_HERE));
 }
-#define HC_SHIM_REDUCE(name, type, op)                                                                 \
-    inline type name(unsigned mask, type v, HC_SHIM_PLACE) {                                           \
-        return static_cast<type>(                                                                      \
-            hc_shim::warp_collective(hc_shim::WarpOp::op, mask, static_cast<unsigned>(v), -1, place)); \
+#define HC_SHIM_REDUCE(name, type, op)                                                                        \
+    inline type name(unsigned mask, type v, HC_SHIM_PLACE) {                                                  \
+        return static_cast<type>(                                                                             \
+            hc_shim::warp_collective(hc_shim::WarpOp::op, mask, static_cast<unsigned>(v), -1, HC_SHIM_HERE)); \
     }
 HC_SHIM_REDUCE(__reduce_add_sync, unsigned, kReduceAdd)
 HC_SHIM_REDUCE(__reduce_add_sync, int, kReduceAdd)
@@ -205,17 +206,15 @@ HC_SHIM_REDUCE(__reduce_xor_sync, unsigned, kReduceXor)
 
 // -------------------------------------------------------------------------------------------------------------
 // atomics
-#define HC_SHIM_ATOMIC(name, type, expression)                                                \
-    inline type name(type* address, type v, HC_SHIM_PLACE) {                                  \
-        return hc_shim::atomic(address, [v](type old) -> type { return expression; }, place); \
+#define HC_SHIM_ATOMIC(name, type, expression)                                                       \
+    inline type name(type* address, type v, HC_SHIM_PLACE) {                                         \
+        return hc_shim::atomic(address, [v](type old) -> type { return expression; }, HC_SHIM_HERE); \
     }
 #define HC_SHIM_ATOMIC_INTEGERS(name, expression) \
     HC_SHIM_ATOMIC(name, int, expression)         \
     HC_SHIM_ATOMIC(name, unsigned, expression)    \
     HC_SHIM_ATOMIC(name, unsigned long long, expression)
-inline int hc_shim_add(int a, int b) {
-    return static_cast<int>(static_cast<unsigned>(a) + static_cast<unsigned>(b));
-}
+inline int hc_shim_add(int a, int b) { return static_cast<int>(static_cast<unsigned>(a) + static_cast<unsigned>(b)); }
 HC_SHIM_ATOMIC(atomicAdd, int, hc_shim_add(old, v))
 HC_SHIM_ATOMIC(atomicAdd, unsigned, old + v)
 HC_SHIM_ATOMIC(atomicAdd, unsigned long long, old + v)
@@ -236,7 +235,7 @@ HC_SHIM_ATOMIC(atomicDec, unsigned, old == 0u || old > v ? v : old - 1u)
 template <typename T>
 T atomicCAS(T* address, T expected, T desired, HC_SHIM_PLACE) {
     static_assert(sizeof(T) == 2 || sizeof(T) == 4 || sizeof(T) == 8, "atomicCAS takes 2, 4 or 8 bytes");
-    return hc_shim::atomic(address, [=](T old) -> T { return old == expected ? desired : old; }, place);
+    return hc_shim::atomic(address, [=](T old) -> T { return old == expected ? desired : old; }, HC_SHIM_HERE);
 }
 
 // ------------------------------------------------------------------------------------------------------
@@ -262,9 +261,7 @@ inline unsigned __brev(unsigned x) {
     for (int i = 0; i < 32; ++i) r |= ((x >> i) & 1u) << (31 - i);
     return r;
 }
-inline unsigned __umulhi(unsigned a, unsigned b) {
-    return static_cast<unsigned>((static_cast<uint64_t>(a) * b) >> 32);
-}
+inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>((static_cast<uint64_t>(a) * b) >> 32); }
 inline unsigned __float_as_uint(float x) { return hc_shim::from_bits<unsigned>(hc_shim::to_bits(x)); }
 inline float __uint_as_float(unsigned x) { return hc_shim::from_bits<float>(hc_shim::to_bits(x)); }
 inline float __expf(float x) { return expf(x); }
@@ -296,8 +293,7 @@ cudaError_t cudaMalloc(void** pointer, size_t bytes);  // exact size, poisoned
 cudaError_t cudaFree(void* pointer);
 
 namespace hc_shim {
-cudaError_t run_grid(const cudaLaunchConfig_t& config, const void* kernel, void (*call)(void*),
-                     void* context);
+cudaError_t run_grid(const cudaLaunchConfig_t& config, const void* kernel, void (*call)(void*), void* context);
 }  // namespace hc_shim
 
 template <typename... Parameters, typename... Arguments>

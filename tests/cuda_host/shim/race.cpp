@@ -151,8 +151,7 @@ uintptr_t last_page_number = 0;
 Page* last_page = nullptr;
 
 const Region* region_of(uintptr_t address) {
-    if (last_region < regions.size() && address >= regions[last_region].begin &&
-        address < regions[last_region].end)
+    if (last_region < regions.size() && address >= regions[last_region].begin && address < regions[last_region].end)
         return &regions[last_region];
     for (size_t i = 0; i < regions.size(); ++i) {
         if (address >= regions[i].begin && address < regions[i].end) {
@@ -189,8 +188,7 @@ std::string source_line(const Record& r) {
     if (n <= 0 || pc == 0) return "?";
     exe[n] = 0;
     char command[700];
-    snprintf(command, sizeof(command), "addr2line -s -e '%s' 0x%zx 2>/dev/null", exe,
-             static_cast<size_t>(pc - 1));
+    snprintf(command, sizeof(command), "addr2line -s -e '%s' 0x%zx 2>/dev/null", exe, static_cast<size_t>(pc - 1));
     std::string line = "?";
     if (FILE* pipe = popen(command, "r")) {
         char text[256];
@@ -201,19 +199,17 @@ std::string source_line(const Record& r) {
     return line;
 }
 
-[[noreturn]] void report(const Region& region, uintptr_t address, const Record& now, bool write,
-                         const Record& before, bool before_writes) {
+[[noreturn]] void report(const Region& region, uintptr_t address, const Record& now, bool write, const Record& before,
+                         bool before_writes) {
     const auto verb = [](const Record& r, bool writes) {
         return std::string(r.atomic ? "atomic"
                            : writes ? "write"
                                     : "read") +
                " of " + std::to_string(r.size) + " bytes";
     };
-    fail("race",
-         "byte %zu of %s (%zu bytes): %s by %s at %s, unordered with the %s by thread %u of block %lld at %s",
-         static_cast<size_t>(address - region.begin), region.what,
-         static_cast<size_t>(region.end - region.begin), verb(now, write).c_str(),
-         thread_name(static_cast<int>(now.thread)), source_line(now).c_str(),
+    fail("race", "byte %zu of %s (%zu bytes): %s by %s at %s, unordered with the %s by thread %u of block %lld at %s",
+         static_cast<size_t>(address - region.begin), region.what, static_cast<size_t>(region.end - region.begin),
+         verb(now, write).c_str(), thread_name(static_cast<int>(now.thread)), source_line(now).c_str(),
          verb(before, before_writes).c_str(), before.thread, static_cast<long long>(before.block),
          source_line(before).c_str());
 }
@@ -241,8 +237,7 @@ void access(uintptr_t address, size_t size, bool write, uintptr_t pc, const Plac
         Page& page = page_of(at);
         if (page.shift == 2 && ((address | size) & 3)) page.split();
         Cell& cell = page.cells[(at & 4095) >> page.shift];
-        if (!(atomic && cell.write.atomic) && unordered(cell.write))
-            report(*region, at, now, write, cell.write, true);
+        if (!(atomic && cell.write.atomic) && unordered(cell.write)) report(*region, at, now, write, cell.write, true);
         if (cell.atomics && !atomic)
             if (const Record* r = cell.atomics->find(unordered)) report(*region, at, now, write, *r, true);
         if (cell.reads && write)
@@ -360,8 +355,7 @@ void on_remove(const void* begin) {
     }
 }
 
-const RaceHooks hooks = {on_launch, on_block,  on_barrier, on_warp_sync,
-                         on_fence,  on_atomic, on_add,     on_remove};
+const RaceHooks hooks = {on_launch, on_block, on_barrier, on_warp_sync, on_fence, on_atomic, on_add, on_remove};
 const bool installed = (race_hooks = &hooks, true);
 
 }  // namespace
@@ -370,10 +364,8 @@ const bool installed = (race_hooks = &hooks, true);
 // ------------------------------------------------------------------------- what g++ -fsanitize=thread makes
 // calls to
 #define HC_PC reinterpret_cast<uintptr_t>(__builtin_return_address(0))
-#define HC_HOOK(name, bytes)                                                  \
-    void __tsan_read##name(void* p) {                                         \
-        hc_shim::access(reinterpret_cast<uintptr_t>(p), bytes, false, HC_PC); \
-    }                                                                         \
+#define HC_HOOK(name, bytes)                                                                                  \
+    void __tsan_read##name(void* p) { hc_shim::access(reinterpret_cast<uintptr_t>(p), bytes, false, HC_PC); } \
     void __tsan_write##name(void* p) { hc_shim::access(reinterpret_cast<uintptr_t>(p), bytes, true, HC_PC); }
 #define HC_HOOKS(bytes)                                                       \
     HC_HOOK(bytes, bytes)                                                     \
@@ -386,21 +378,15 @@ const bool installed = (race_hooks = &hooks, true);
     void __tsan_volatile_read##bytes(void* p) {                               \
         hc_shim::access(reinterpret_cast<uintptr_t>(p), bytes, false, HC_PC); \
     }                                                                         \
-    void __tsan_volatile_write##bytes(void* p) {                              \
-        hc_shim::access(reinterpret_cast<uintptr_t>(p), bytes, true, HC_PC);  \
-    }
+    void __tsan_volatile_write##bytes(void* p) { hc_shim::access(reinterpret_cast<uintptr_t>(p), bytes, true, HC_PC); }
 extern "C" {
 HC_HOOKS(1)
 HC_HOOKS(2)
 HC_HOOKS(4)
 HC_HOOKS(8)
 HC_HOOKS(16)
-void __tsan_read_range(void* p, size_t n) {
-    hc_shim::access(reinterpret_cast<uintptr_t>(p), n, false, HC_PC);
-}
-void __tsan_write_range(void* p, size_t n) {
-    hc_shim::access(reinterpret_cast<uintptr_t>(p), n, true, HC_PC);
-}
+void __tsan_read_range(void* p, size_t n) { hc_shim::access(reinterpret_cast<uintptr_t>(p), n, false, HC_PC); }
+void __tsan_write_range(void* p, size_t n) { hc_shim::access(reinterpret_cast<uintptr_t>(p), n, true, HC_PC); }
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}

@@ -284,8 +284,7 @@ std::string describe(int t) {
     if (f.state == State::kAtBarrier)
         snprintf(text, sizeof(text), "__syncthreads, %s:%d", f.place.file, f.place.line);
     else if (f.state == State::kInWarp)
-        snprintf(text, sizeof(text), "%s(mask 0x%08x), %s:%d", name_of(f.op), f.mask, f.place.file,
-                 f.place.line);
+        snprintf(text, sizeof(text), "%s(mask 0x%08x), %s:%d", name_of(f.op), f.mask, f.place.file, f.place.line);
     else
         snprintf(text, sizeof(text), "exited");
     return text;
@@ -300,8 +299,7 @@ std::string describe(int t) {
         text += "\n  threads " + std::to_string(t) + ".." + std::to_string(last) + ": " + where;
         t = last + 1;
     }
-    fail("deadlock", "no thread of block (%u,%u,%u) can go on:%s", blockIdx.x, blockIdx.y, blockIdx.z,
-         text.c_str());
+    fail("deadlock", "no thread of block (%u,%u,%u) can go on:%s", blockIdx.x, blockIdx.y, blockIdx.z, text.c_str());
 }
 
 // -------------------------------------------------------------------------------------------------- warp
@@ -517,11 +515,9 @@ int block_barrier(BlockOp op, int predicate, Place place) {
         m.barrier_op = op;
         m.barrier_place = place;
         m.barrier_first = t;
-    } else if (m.barrier_op != op || m.barrier_place.line != place.line ||
-               strcmp(m.barrier_place.file, place.file)) {
-        fail("divergent-barrier", "%s is at the barrier of %s:%d, and %s waits at the one of %s:%d",
-             thread_name(t), place.file, place.line, thread_name(m.barrier_first), m.barrier_place.file,
-             m.barrier_place.line);
+    } else if (m.barrier_op != op || m.barrier_place.line != place.line || strcmp(m.barrier_place.file, place.file)) {
+        fail("divergent-barrier", "%s is at the barrier of %s:%d, and %s waits at the one of %s:%d", thread_name(t),
+             place.file, place.line, thread_name(m.barrier_first), m.barrier_place.file, m.barrier_place.line);
     }
     f.place = place;
     f.predicate = predicate != 0;
@@ -529,9 +525,7 @@ int block_barrier(BlockOp op, int predicate, Place place) {
     if (++m.at_barrier == m.n_threads) {
         int count = 0;
         for (int i = 0; i < m.n_threads; ++i) count += m.fibers[i].predicate;
-        const int result = op == BlockOp::kCount ? count
-                           : op == BlockOp::kAnd ? count == m.n_threads
-                                                 : count != 0;
+        const int result = op == BlockOp::kCount ? count : op == BlockOp::kAnd ? count == m.n_threads : count != 0;
         for (int i = 0; i < m.n_threads; ++i) {
             m.fibers[i].result = static_cast<uint64_t>(result);
             make_ready(i);
@@ -549,8 +543,8 @@ uint64_t warp_collective(WarpOp op, unsigned mask, uint64_t value, int source, P
     const int t = current_thread, warp = t / 32, lane = t % 32;
     Fiber& f = m.fibers[t];
     if (!((mask >> lane) & 1u))
-        fail("bad-mask", "%s (lane %d) calls %s with mask 0x%08x, which leaves it out, %s:%d", thread_name(t),
-             lane, name_of(op), mask, place.file, place.line);
+        fail("bad-mask", "%s (lane %d) calls %s with mask 0x%08x, which leaves it out, %s:%d", thread_name(t), lane,
+             name_of(op), mask, place.file, place.line);
     f.op = op;
     f.mask = mask;
     f.place = place;
@@ -581,8 +575,7 @@ void begin_atomic(void* address, size_t size, Place place) {
         fail("misaligned", "%s: atomic of %zu bytes at %p, %s:%d", thread_name(current_thread), size, address,
              place.file, place.line);
     if (++m.atomics > kAtomicsWithoutProgress)
-        fail("livelock",
-             "%s: %lld atomics in its block since a thread last passed a barrier or exited, %s:%d",
+        fail("livelock", "%s: %lld atomics in its block since a thread last passed a barrier or exited, %s:%d",
              thread_name(current_thread), static_cast<long long>(m.atomics), place.file, place.line);
     // Others go first, so that spins end and interleavings differ between orders.
     m.cursor = m.order == Order::kReverse ? (current_thread + kMaxThreads - 1) % kMaxThreads
@@ -598,13 +591,12 @@ void* shared_object(const void* site, size_t bytes, size_t alignment) {
         if (p.site == site) return p.begin;
     size_t total = bytes;
     for (const Padded& p : m.shared) total += p.bytes;
-    if (total > kStaticSharedLimit)
-        fail("launch", "%zu bytes of static shared memory, and 48 KiB is the limit", total);
+    if (total > kStaticSharedLimit) fail("launch", "%zu bytes of static shared memory, and 48 KiB is the limit", total);
     m.shared.push_back(make_padded(bytes, alignment, site));
     const Padded& p = m.shared.back();
     if (race_hooks)
-        race_hooks->add({reinterpret_cast<uintptr_t>(p.begin), reinterpret_cast<uintptr_t>(p.begin) + bytes,
-                         true, "shared memory"});
+        race_hooks->add({reinterpret_cast<uintptr_t>(p.begin), reinterpret_cast<uintptr_t>(p.begin) + bytes, true,
+                         "shared memory"});
     return p.begin;
 }
 
@@ -643,7 +635,8 @@ cudaError_t run_grid(const cudaLaunchConfig_t& c, const void* kernel, void (*cal
                              "dynamic shared memory"});
     }
     signal(SIGVTALRM, on_timeout);
-    const itimerval seconds = {{0, 0}, {30, 0}}, off = {{0, 0}, {0, 0}};
+    const char* const limit_text = getenv("HC_SHIM_SECONDS");
+    const itimerval seconds = {{0, 0}, {limit_text ? atoi(limit_text) : 30, 0}}, off = {{0, 0}, {0, 0}};
     setitimer(ITIMER_VIRTUAL, &seconds, nullptr);
 
     std::vector<int64_t> blocks(static_cast<size_t>(int64_t{c.gridDim.x} * c.gridDim.y * c.gridDim.z));
@@ -706,8 +699,8 @@ cudaError_t cudaMalloc(void** pointer, size_t bytes) {
     const auto& p = m.device.back();
     *pointer = p.begin;
     if (hc_shim::race_hooks)
-        hc_shim::race_hooks->add({reinterpret_cast<uintptr_t>(p.begin),
-                                  reinterpret_cast<uintptr_t>(p.begin) + bytes, false, "device memory"});
+        hc_shim::race_hooks->add({reinterpret_cast<uintptr_t>(p.begin), reinterpret_cast<uintptr_t>(p.begin) + bytes,
+                                  false, "device memory"});
     return cudaSuccess;
 }
 
