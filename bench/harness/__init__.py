@@ -1,0 +1,1 @@
+"""How a benchmark is described (`cases`), run in its own process (`worker`, `pool`) and interleaved (`run`)."""

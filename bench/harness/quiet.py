@@ -1,0 +1,48 @@
+"""How much of the machine other programs took while a round ran.
+
+Two threads that meet at a barrier wait for whoever shares their cores, so a busy machine slows the row of one library
+more than that of another. Rounds are chosen by what others did, never by their own times.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from time import perf_counter
+
+LOUD = 0.1  # share of one core
+
+
+class Meter:
+    """Processor time used by everything but `pids` (and this process) between `start` and `stop`. Linux only."""
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._pids = [os.getpid(), *pids]
+        self._supported = Path("/proc/stat").exists() and hasattr(os, "sysconf")
+
+    def start(self) -> None:
+        """Note the counters."""
+        self._before = self._foreign_seconds()
+        self._time = perf_counter()
+
+    def stop(self) -> float:
+        """Cores that others kept busy since `start`, 0 where the system does not tell."""
+        elapsed = perf_counter() - self._time
+        return max(0.0, (self._foreign_seconds() - self._before) / max(elapsed, 1e-9))
+
+    def _foreign_seconds(self) -> float:
+        if not self._supported:
+            return 0.0
+        ticks = os.sysconf("SC_CLK_TCK")
+        user, nice, system, _, _, irq, softirq, steal = map(
+            int, Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
+        )
+        own = 0
+        for pid in self._pids:
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            except OSError:
+                continue
+            own += int(fields[11]) + int(fields[12])
+        return (user + nice + system + irq + softirq + steal - own) / ticks

@@ -1,0 +1,1 @@
+"""A run afterwards: JSON (`document`), Markdown (`markdown`), plots (`figures`), comparisons (`compare`)."""

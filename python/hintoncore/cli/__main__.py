@@ -1,0 +1,5 @@
+"""``python -m hintoncore.cli``."""
+
+from hintoncore.cli import main
+
+raise SystemExit(main())
