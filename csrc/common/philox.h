@@ -38,8 +38,7 @@ HC_HOST_DEVICE inline void philox4x32_10(const uint32_t ctr[4], const uint32_t k
 // The four draws of samples 64*j + r, + 16, + 32 and + 48, where counter = 16*j + r and r < 16.
 HC_HOST_DEVICE inline void draw_words(uint64_t seed, uint64_t offset, uint32_t unit, uint32_t counter,
                                       uint32_t out[4]) {
-    const uint32_t ctr[4] = {counter, unit, static_cast<uint32_t>(offset),
-                             static_cast<uint32_t>(offset >> 32)};
+    const uint32_t ctr[4] = {counter, unit, static_cast<uint32_t>(offset), static_cast<uint32_t>(offset >> 32)};
     const uint32_t key[2] = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
     philox4x32_10(ctr, key, out);
 }

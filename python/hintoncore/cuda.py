@@ -1,10 +1,10 @@
 """The kernels on NVIDIA GPUs. Importing this needs neither a GPU nor a driver nor a build with CUDA.
 
-:func:`status` says what is there. :func:`gibbs_step` is what :func:`hintoncore.ops.gibbs_step` calls for arrays on a CUDA
-device; :func:`gibbs_step_packed` runs on memory of the caller's, bit-packed, without an allocation.
+:func:`status` says what is there. :func:`gibbs_step` is what :func:`hintoncore.ops.gibbs_step` calls for arrays on a
+CUDA device; :func:`gibbs_step_packed` runs on memory of the caller's, bit-packed, without an allocation.
 
-Work is enqueued on the caller's stream and nothing waits for it. So values are not looked at: NaN in the weights or states
-other than 0 and 1 are the caller's to keep out.
+Work is enqueued on the caller's stream and nothing waits for it. So values are not looked at: NaN in the weights or
+states other than 0 and 1 are the caller's to keep out.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def gibbs_step(
 ) -> Any:
     """Sample one layer of a Bernoulli RBM given the other, on the GPU that `v` is on.
 
-    As :func:`hintoncore.ops.gibbs_step`, with the same draws, except that values are not checked: any value of `v` but 0
-    counts as 1. Memory comes from torch, which must be installed. Work goes to torch's current stream.
+    As :func:`hintoncore.ops.gibbs_step`, with the same draws, except that values are not checked: any value of `v` but
+    0 counts as 1. Memory comes from torch, which must be installed. Work goes to torch's current stream.
 
     Parameters
     ----------
@@ -173,7 +173,8 @@ def gibbs_step_packed(
     Parameters
     ----------
     words : int64 or uint64 array, shape (V, ceil(batch / 64)), or (H, ...) when `transpose`
-        States as in :class:`hintoncore.BitMatrix`: bit i of word j of row u is sample 64*j + i of unit u. Padding bits are 0.
+        States as in :class:`hintoncore.BitMatrix`: bit i of word j of row u is sample 64*j + i of unit u; padding bits
+        are 0.
     w, b : float32 arrays, shapes (V, H) and (H,), or (V,) when `transpose`
     out : array like `words`, for the sampled layer
         Written. Must not overlap `words`.

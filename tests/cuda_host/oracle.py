@@ -36,7 +36,8 @@ def uniforms(seed: int, offset: int, batch: int, units: int) -> NDArray[np.float
         (seed & 0xFFFFFFFF, seed >> 32),
     )
     word = np.choose((s % np.uint64(64) // np.uint64(16)).astype(np.intp), words)
-    return ((word >> np.uint64(9)).astype(np.float64) + 0.5) * 2.0**-23
+    grid: NDArray[np.float64] = (word >> np.uint64(9)).astype(np.float64)
+    return (grid + 0.5) * 2.0**-23
 
 
 def pack(dense: NDArray[np.float32]) -> NDArray[np.uint64]:
@@ -58,8 +59,6 @@ def gibbs(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
     """Sample, probabilities and how near each draw came to its threshold (0: on it). w is [n_in, n_out]."""
     with np.errstate(over="ignore"):
-        odds = 1.0 + np.exp(
-            -(b.astype(np.float64) + v.astype(np.float64) @ w.astype(np.float64)) / temperature
-        )
+        odds = 1.0 + np.exp(-(b.astype(np.float64) + v.astype(np.float64) @ w.astype(np.float64)) / temperature)
         level = uniforms(seed, offset, v.shape[0], w.shape[1]) * odds
     return (level < 1.0).astype(np.float32), 1.0 / odds, np.abs(level - 1.0)

@@ -108,9 +108,7 @@ def test_defect_is_caught(defect: Defect, mode: str, monkeypatch: pytest.MonkeyP
 
 
 def test_race_report_names_both_places() -> None:
-    with pytest.raises(
-        harness.ShimError, match=r"shared memory.*defects\.cu:\d+.*unordered.*defects\.cu:\d+"
-    ):
+    with pytest.raises(harness.ShimError, match=r"shared memory.*defects\.cu:\d+.*unordered.*defects\.cu:\d+"):
         run("block_sum", 1, "race")
 
 

@@ -86,9 +86,7 @@ def compare(shape: Shape, outputs: dict[str, bytes]) -> None:
     _, v, w, b = make_case(shape)
     sample, probs, margin = oracle.gibbs(v, w, b, shape.seed, shape.offset, shape.temperature)
     n_words = (shape.batch + 63) // 64
-    np.testing.assert_array_equal(
-        harness.array(outputs["in"], np.uint64, shape.n_in, n_words), oracle.pack(v)
-    )
+    np.testing.assert_array_equal(harness.array(outputs["in"], np.uint64, shape.n_in, n_words), oracle.pack(v))
     got = harness.array(outputs["sample"], np.float32, shape.batch, shape.n_out)
     # expf is within 2 ulp and the quotient before it rounds twice more: |x| below 100 leaves 1e-5 around the threshold.
     np.testing.assert_array_equal(got[margin > 1e-5], sample[margin > 1e-5])

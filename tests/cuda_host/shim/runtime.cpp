@@ -68,7 +68,7 @@ namespace {
 constexpr int kMaxThreads = 1024;
 constexpr size_t kStackBytes = HC_ASAN ? 256 * 1024 : 64 * 1024;
 constexpr size_t kGuardBytes = 4096;
-constexpr size_t kCanaryBytes = 64;
+constexpr size_t kCanaryBytes = 2048;  // wide enough to keep common strays off the heap's own data
 constexpr unsigned char kCanary = 0xC9;
 constexpr size_t kStaticSharedLimit = 48 * 1024;
 constexpr size_t kDynamicSharedLimit = 227 * 1024;
@@ -175,6 +175,10 @@ void free_padded(Padded& p) {
 
 void check_canary(const Padded& p, const char* what) {
 #if !HC_ASAN  // there the canaries are poisoned, and touching them is reported at once
+    static const std::vector<char> intact(kCanaryBytes, static_cast<char>(kCanary));
+    if (!memcmp(p.begin - kCanaryBytes, intact.data(), kCanaryBytes) &&
+        !memcmp(p.begin + p.bytes, intact.data(), kCanaryBytes))
+        return;
     for (size_t i = 1; i <= kCanaryBytes; ++i)
         if (static_cast<unsigned char>(p.begin[-static_cast<ptrdiff_t>(i)]) != kCanary)
             fail("out-of-bounds", "%s was written %zu bytes before its begin", what, i);
