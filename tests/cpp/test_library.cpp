@@ -1,0 +1,510 @@
+// The shared library through its C interface, meant to be built with sanitizers: every function, odd shapes, every ISA
+// level this processor has, many callers at once, a forked child, sizes that overflow. Arrays have exactly the size
+// that the header asks for, so reads and writes past the end are AddressSanitizer's to find. What the numbers should be
+// is the Python suite's business; here a level and a thread count are compared with another.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "hintoncore/hintoncore.h"
+
+namespace {
+
+int g_failures = 0;
+
+#define CHECK(condition)                                                        \
+    do {                                                                        \
+        if (!(condition)) {                                                     \
+            std::printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
+            ++g_failures;                                                       \
+        }                                                                       \
+    } while (0)
+
+#define CHECK_OK(call)                                                                                                 \
+    do {                                                                                                               \
+        const hc_status status_ = (call);                                                                              \
+        if (status_ != HC_OK) {                                                                                        \
+            std::printf("%s:%d: %s: %d, %s\n", __FILE__, __LINE__, #call, static_cast<int>(status_), hc_last_error()); \
+            ++g_failures;                                                                                              \
+        }                                                                                                              \
+    } while (0)
+
+void check_refused(hc_status status, hc_status expected, const char* word, int line) {
+    if (status == expected && std::strstr(hc_last_error(), word)) return;
+    std::printf("line %d: expected status %d naming '%s', got %d: %s\n", line, static_cast<int>(expected), word,
+                static_cast<int>(status), hc_last_error());
+    ++g_failures;
+}
+#define CHECK_REFUSED(call, word) check_refused((call), HC_INVALID_ARGUMENT, word, __LINE__)
+
+using Floats = std::vector<float>;
+using Words = std::vector<uint64_t>;
+
+// A generator of the test's own: the library's is under test.
+class Lcg {
+   public:
+    explicit Lcg(uint64_t seed) : state_(seed * 2862933555777941757u + 3037000493u) {}
+    uint32_t next() {
+        state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+        return static_cast<uint32_t>(state_ >> 33);
+    }
+    int below(int n) { return static_cast<int>(next() % static_cast<uint32_t>(n)); }
+
+   private:
+    uint64_t state_;
+};
+
+Floats binary(Lcg& rng, int64_t n) {
+    Floats x(static_cast<size_t>(n));
+    for (float& value : x) value = static_cast<float>(rng.below(2));
+    return x;
+}
+
+Floats integers(Lcg& rng, int64_t n) {
+    Floats x(static_cast<size_t>(n));
+    for (float& value : x) value = static_cast<float>(rng.below(5) - 2);
+    return x;
+}
+
+Floats fractions(Lcg& rng, int64_t n) {
+    Floats x(static_cast<size_t>(n));
+    for (float& value : x) value = static_cast<float>(rng.below(257)) / 256.0f;
+    return x;
+}
+
+size_t bit_count(int64_t units, int64_t batch) { return static_cast<size_t>(units * hc_bit_words(batch)); }
+
+Words pack(const Floats& x, int64_t batch, int64_t units) {
+    Words bits(bit_count(units, batch));
+    CHECK_OK(hc_bits_pack(x.data(), batch, units, bits.data(), 0));
+    return bits;
+}
+
+struct Shape {
+    int64_t batch, n_visible, n_hidden;
+};
+
+// Both sides of every tile edge: words of 64 samples, vectors of 8 and 16 lanes, unit blocks of 16 and 32, groups of 4.
+const std::vector<Shape> kShapes = {{1, 1, 1},     {1, 65, 3},     {2, 3, 1},     {63, 17, 31},
+                                    {64, 64, 64},  {65, 63, 33},   {3, 5, 129},   {100, 33, 15},
+                                    {127, 70, 48}, {130, 16, 200}, {513, 128, 37}};
+
+struct Gibbs {
+    Words bits;
+    Floats dense, probs;
+    bool operator==(const Gibbs& other) const {
+        return bits == other.bits && dense == other.dense && probs == other.probs;
+    }
+};
+
+Gibbs gibbs(const Shape& s, bool transpose, bool dense_in, float temperature, int threads, uint64_t seed,
+            bool integral) {
+    Lcg rng(seed);
+    const int64_t n_in = transpose ? s.n_hidden : s.n_visible, n_out = transpose ? s.n_visible : s.n_hidden;
+    const Floats states = dense_in ? fractions(rng, s.batch * n_in) : binary(rng, s.batch * n_in);
+    Floats w = integers(rng, s.n_visible * s.n_hidden);
+    if (!integral)
+        for (float& x : w) x = x * 0.37f + 0.01f;
+    const Floats bias = integers(rng, n_out);
+    Gibbs out{Words(bit_count(n_out, s.batch)), Floats(static_cast<size_t>(s.batch * n_out)),
+              Floats(static_cast<size_t>(s.batch * n_out))};
+    Words in_bits;
+    hc_gibbs_args a{};
+    a.struct_size = sizeof a;
+    a.batch = s.batch;
+    a.n_visible = s.n_visible;
+    a.n_hidden = s.n_hidden;
+    a.transpose = transpose;
+    if (dense_in) {
+        a.in_dense = states.data();
+    } else {
+        in_bits = pack(states, s.batch, n_in);
+        a.in_bits = in_bits.data();
+    }
+    a.w = w.data();
+    a.bias = bias.data();
+    a.temperature = temperature;
+    a.seed = seed;
+    a.offset = seed >> 3;
+    a.first_sample = 64 * static_cast<int64_t>(seed % 3);
+    a.out_bits = out.bits.data();
+    a.out_dense = out.dense.data();
+    a.out_probs = out.probs.data();
+    a.threads = threads;
+    CHECK_OK(hc_gibbs_step(&a));
+    CHECK(pack(out.dense, s.batch, n_out) == out.bits);
+    for (const float p : out.probs) CHECK(p >= 0.0f && p <= 1.0f);
+    return out;
+}
+
+struct Cd {
+    Floats w, b_vis, b_hid, vel_w, vel_vis, vel_hid;
+    Words chains;
+    double error = 0.0, hidden_mean = 0.0;
+    bool operator==(const Cd& o) const {
+        const bool same_error = error == o.error || (std::isnan(error) && std::isnan(o.error));
+        return w == o.w && b_vis == o.b_vis && b_hid == o.b_hid && vel_w == o.vel_w && vel_vis == o.vel_vis &&
+               vel_hid == o.vel_hid && chains == o.chains && same_error && hidden_mean == o.hidden_mean;
+    }
+};
+
+Cd cd(const Shape& s, int k, bool dense_in, bool velocity, int64_t n_chains, int threads, uint64_t seed) {
+    Lcg rng(seed);
+    const Floats v0 = dense_in ? fractions(rng, s.batch * s.n_visible) : binary(rng, s.batch * s.n_visible);
+    Cd m;
+    m.w = integers(rng, s.n_visible * s.n_hidden);
+    for (float& x : m.w) x *= 0.25f;
+    m.b_vis = integers(rng, s.n_visible);
+    m.b_hid = integers(rng, s.n_hidden);
+    if (velocity) {
+        m.vel_w.assign(m.w.size(), 0.0f);
+        m.vel_vis.assign(m.b_vis.size(), 0.0f);
+        m.vel_hid.assign(m.b_hid.size(), 0.0f);
+    }
+    if (n_chains) m.chains = pack(binary(rng, n_chains * s.n_visible), n_chains, s.n_visible);
+    Words v0_bits;
+    hc_cd_args a{};
+    a.struct_size = sizeof a;
+    a.batch = s.batch;
+    a.n_visible = s.n_visible;
+    a.n_hidden = s.n_hidden;
+    if (dense_in) {
+        a.v0_dense = v0.data();
+    } else {
+        v0_bits = pack(v0, s.batch, s.n_visible);
+        a.v0_bits = v0_bits.data();
+    }
+    a.w = m.w.data();
+    a.b_vis = m.b_vis.data();
+    a.b_hid = m.b_hid.data();
+    a.vel_w = velocity ? m.vel_w.data() : nullptr;
+    a.vel_vis = velocity ? m.vel_vis.data() : nullptr;
+    a.vel_hid = velocity ? m.vel_hid.data() : nullptr;
+    a.chains = n_chains ? m.chains.data() : nullptr;
+    a.n_chains = n_chains;
+    a.k = k;
+    a.lr = 0.1f;
+    a.momentum = velocity ? 0.5f : 0.0f;
+    a.weight_decay = 0.001f;
+    a.seed = seed;
+    a.offset = 11;
+    a.threads = threads;
+    hc_cd_stats stats{};
+    CHECK_OK(hc_cd_update(&a, &stats));
+    m.error = stats.reconstruction_error;
+    m.hidden_mean = stats.hidden_mean;
+    CHECK(std::isnan(m.error) == (n_chains != 0));
+    CHECK(m.hidden_mean >= 0.0 && m.hidden_mean <= 1.0);
+    return m;
+}
+
+void test_bits() {
+    Lcg rng(1);
+    for (const Shape& s : kShapes) {
+        const Floats x = binary(rng, s.batch * s.n_visible);
+        for (const int threads : {1, 3}) {
+            Words bits(bit_count(s.n_visible, s.batch));
+            CHECK_OK(hc_bits_pack(x.data(), s.batch, s.n_visible, bits.data(), threads));
+            for (int64_t u = 0; u < s.n_visible; ++u)
+                for (int64_t i = 0; i < hc_bit_words(s.batch) * 64; ++i) {
+                    const bool bit = bits[static_cast<size_t>(u * hc_bit_words(s.batch) + i / 64)] >> (i % 64) & 1;
+                    const bool on = i < s.batch && x[static_cast<size_t>(i * s.n_visible + u)] != 0.0f;
+                    CHECK(bit == on);
+                }
+            Floats back(x.size());
+            CHECK_OK(hc_bits_unpack(bits.data(), s.batch, s.n_visible, back.data(), threads));
+            CHECK(back == x);
+            Words turned(bit_count(s.batch, s.n_visible)), twice(bits.size());
+            CHECK_OK(hc_bits_transpose(bits.data(), s.batch, s.n_visible, turned.data(), threads));
+            CHECK_OK(hc_bits_transpose(turned.data(), s.n_visible, s.batch, twice.data(), threads));
+            CHECK(twice == bits);
+        }
+    }
+}
+
+void test_random() {
+    // Known answers of the generator's authors (Random123, kat_vectors).
+    const uint32_t counters[8] = {0, 0, 0, 0, 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344};
+    const uint32_t zero_key[2] = {0, 0}, pi_key[2] = {0xa4093822, 0x299f31d0};
+    uint32_t out[8];
+    CHECK_OK(hc_philox4x32_10(counters, zero_key, 1, out));
+    CHECK(out[0] == 0x6627e8d5 && out[1] == 0xe169c58d && out[2] == 0xbc57ac4c && out[3] == 0x9b00dbd8);
+    CHECK_OK(hc_philox4x32_10(counters, pi_key, 2, out));
+    CHECK(out[4] == 0xd16cfe09 && out[5] == 0x94fdcceb && out[6] == 0x5001e420 && out[7] == 0x24126ea1);
+    for (const int64_t n : {1, 15, 16, 17, 63, 64, 65, 1000, 65536, 65537, 200001}) {
+        Floats one(static_cast<size_t>(n)), many(one.size());
+        CHECK_OK(hc_uniform(5, 1ull << 40, n, one.data(), 1));
+        CHECK_OK(hc_uniform(5, 1ull << 40, n, many.data(), 3));
+        CHECK(one == many);
+        for (const float u : one) CHECK(u > 0.0f && u < 1.0f);
+    }
+}
+
+void test_gibbs() {
+    uint64_t seed = 100;
+    for (const Shape& s : kShapes)
+        for (const bool transpose : {false, true})
+            for (const bool dense : {false, true}) {
+                const float temperature = ++seed % 2 ? 1.0f : 2.5f;
+                const Gibbs one = gibbs(s, transpose, dense, temperature, 1, seed, false);
+                for (const int threads : {2, 3, 8})
+                    CHECK(gibbs(s, transpose, dense, temperature, threads, seed, false) == one);
+            }
+}
+
+void test_cd() {
+    uint64_t seed = 200;
+    for (const Shape& s : kShapes)
+        for (const bool dense : {false, true})
+            for (const int64_t n_chains : {int64_t{0}, int64_t{1}, int64_t{70}}) {
+                const int k = 1 + static_cast<int>(++seed % 3);
+                const bool velocity = seed % 2;
+                const Cd one = cd(s, k, dense, velocity, n_chains, 1, seed);
+                for (const int threads : {2, 3, 8}) CHECK(cd(s, k, dense, velocity, n_chains, threads, seed) == one);
+            }
+}
+
+std::vector<std::string> levels() {
+    std::vector<std::string> found;
+    for (const char* name : {"scalar", "avx2", "avx512"})
+        if (hc_isa_built(name) && hc_isa_detected(name)) found.push_back(name);
+    return found;
+}
+
+// Weights that are small integers leave no room for rounding in the sums, so the sampled bits must be the same.
+void test_levels_agree() {
+    for (const Shape& s : kShapes)
+        for (const bool transpose : {false, true}) {
+            Words first;
+            for (const std::string& level : levels()) {
+                CHECK_OK(hc_set_isa(level.c_str()));
+                const Gibbs g = gibbs(s, transpose, false, 1.0f, 0, 17, true);
+                if (first.empty()) first = g.bits;
+                CHECK(g.bits == first);
+            }
+        }
+    CHECK_OK(hc_set_isa(nullptr));
+}
+
+void test_library() {
+    CHECK(std::strlen(hc_version()) >= 5);
+    int threads = 0;
+    CHECK_OK(hc_get_num_threads(&threads));
+    CHECK(threads >= 1);
+    CHECK_OK(hc_set_num_threads(3));
+    CHECK_OK(hc_get_num_threads(&threads));
+    CHECK(threads == 3);
+    CHECK_REFUSED(hc_set_num_threads(-1), "threads");
+    CHECK_REFUSED(hc_set_num_threads(1 << 20), "threads");
+    CHECK_REFUSED(hc_get_num_threads(nullptr), "threads");
+    CHECK_OK(hc_set_num_threads(0));
+
+    const char* name = nullptr;
+    CHECK_OK(hc_get_isa(&name));
+    CHECK(name && hc_isa_built(name) && hc_isa_detected(name));
+    CHECK_REFUSED(hc_get_isa(nullptr), "name");
+    CHECK_REFUSED(hc_set_isa("sse9"), "sse9");
+    CHECK(!hc_isa_built(nullptr) && !hc_isa_detected(nullptr) && !hc_isa_built("") && hc_isa_detected("scalar"));
+    for (const char* level : {"avx2", "avx512"})
+        if (!hc_isa_detected(level)) check_refused(hc_set_isa(level), HC_UNSUPPORTED, level, __LINE__);
+}
+
+void test_refusals() {
+    constexpr int64_t kHuge = std::numeric_limits<int64_t>::max(), kMax = INT32_MAX;
+    float x[4] = {0, 1, 0, 1};
+    uint64_t words[4] = {};
+    uint32_t block[4] = {};
+    CHECK(hc_bit_words(-5) == 0 && hc_bit_words(0) == 0 && hc_bit_words(65) == 2);
+    for (const int64_t n : {int64_t{-1}, int64_t{0}, kMax + 1, kHuge, std::numeric_limits<int64_t>::min()}) {
+        CHECK_REFUSED(hc_bits_pack(x, n, 1, words, 0), "batch");
+        CHECK_REFUSED(hc_bits_pack(x, 1, n, words, 0), "units");
+        CHECK_REFUSED(hc_bits_unpack(words, n, 1, x, 0), "batch");
+        CHECK_REFUSED(hc_bits_unpack(words, 1, n, x, 0), "units");
+        CHECK_REFUSED(hc_bits_transpose(words, n, 1, words, 0), "batch");
+        CHECK_REFUSED(hc_bits_transpose(words, 1, n, words, 0), "units");
+        CHECK_REFUSED(hc_philox4x32_10(block, block, n, block), "n");
+    }
+    CHECK_REFUSED(hc_bits_pack(x, kMax, kMax, words, 0), "too large");
+    CHECK_REFUSED(hc_bits_unpack(words, kMax, kMax, x, 0), "too large");
+    CHECK_REFUSED(hc_bits_pack(x, 2, 2, words, -1), "threads");
+    CHECK_REFUSED(hc_bits_pack(nullptr, 2, 2, words, 0), "x");
+    CHECK_REFUSED(hc_bits_pack(x, 2, 2, nullptr, 0), "bits");
+    for (const float bad :
+         {0.5f, -1.0f, 2.0f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+        x[2] = bad;
+        CHECK_REFUSED(hc_bits_pack(x, 2, 2, words, 0), "x");
+    }
+    for (const int64_t n : {int64_t{-1}, int64_t{0}, (int64_t{1} << 34) + 1, kHuge})
+        CHECK_REFUSED(hc_uniform(0, 0, n, x, 0), "n");
+    CHECK_REFUSED(hc_uniform(0, 0, 4, nullptr, 0), "out");
+    CHECK_REFUSED(hc_uniform(0, 0, 4, x, -3), "threads");
+    CHECK_REFUSED(hc_philox4x32_10(nullptr, block, 1, block), "counters");
+
+    float w[6] = {}, b_vis[2] = {}, b_hid[3] = {};
+    uint64_t in[2] = {1, 0}, out[3] = {};
+    hc_gibbs_args g{};
+    g.struct_size = sizeof g;
+    g.batch = 1;
+    g.n_visible = 2;
+    g.n_hidden = 3;
+    g.in_bits = in;
+    g.w = w;
+    g.bias = b_hid;
+    g.temperature = 1.0f;
+    g.out_bits = out;
+    CHECK_OK(hc_gibbs_step(&g));
+    const auto gibbs_refused = [&](auto&& spoil, const char* word, int line) {
+        hc_gibbs_args a = g;
+        spoil(a);
+        check_refused(hc_gibbs_step(&a), HC_INVALID_ARGUMENT, word, line);
+    };
+    const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+    CHECK_REFUSED(hc_gibbs_step(nullptr), "args");
+    gibbs_refused([](auto& a) { a.struct_size = 0; }, "struct_size", __LINE__);
+    gibbs_refused([](auto& a) { a.struct_size = 1 << 20; }, "struct_size", __LINE__);
+    gibbs_refused([](auto& a) { a.batch = 0; }, "batch", __LINE__);
+    gibbs_refused([](auto& a) { a.batch = -7; }, "batch", __LINE__);
+    gibbs_refused([](auto& a) { a.n_visible = INT64_MAX; }, "n_visible", __LINE__);
+    gibbs_refused([](auto& a) { a.n_hidden = 0; }, "n_hidden", __LINE__);
+    gibbs_refused([](auto& a) { a.n_visible = a.n_hidden = INT32_MAX; }, "too large", __LINE__);
+    gibbs_refused([](auto& a) { a.batch = a.n_hidden = INT32_MAX; }, "too large", __LINE__);
+    gibbs_refused([](auto& a) { a.in_bits = nullptr; }, "exactly one", __LINE__);
+    gibbs_refused([&](auto& a) { a.in_dense = x; }, "exactly one", __LINE__);
+    gibbs_refused([](auto& a) { a.w = nullptr; }, "w", __LINE__);
+    gibbs_refused([](auto& a) { a.bias = nullptr; }, "bias", __LINE__);
+    gibbs_refused([](auto& a) { a.out_bits = nullptr; }, "at least one", __LINE__);
+    for (const float bad : {0.0f, -1.0f, nan, inf})
+        gibbs_refused([&](auto& a) { a.temperature = bad; }, "temperature", __LINE__);
+    gibbs_refused([](auto& a) { a.first_sample = 63; }, "first_sample", __LINE__);
+    gibbs_refused([](auto& a) { a.first_sample = -64; }, "first_sample", __LINE__);
+    gibbs_refused([](auto& a) { a.first_sample = int64_t{1} << 34; }, "first_sample", __LINE__);
+    gibbs_refused([](auto& a) { a.threads = -1; }, "threads", __LINE__);
+    const float dense_bad[3][2] = {{nan, 0}, {1.5f, 0}, {0, -0.25f}};
+    for (const auto& bad : dense_bad)
+        gibbs_refused([&](auto& a) { a.in_bits = nullptr, a.in_dense = bad; }, "states", __LINE__);
+    float bad_w[6] = {0, 0, 0, 0, 0, nan}, bad_b[3] = {0, inf, 0};
+    gibbs_refused([&](auto& a) { a.w = bad_w; }, "w", __LINE__);
+    gibbs_refused([&](auto& a) { a.bias = bad_b; }, "bias", __LINE__);
+
+    uint64_t v0[2] = {1, 0}, chains[2] = {1, 1};
+    float velocity[6] = {};
+    hc_cd_args c{};
+    c.struct_size = sizeof c;
+    c.batch = 1;
+    c.n_visible = 2;
+    c.n_hidden = 3;
+    c.v0_bits = v0;
+    c.w = w;
+    c.b_vis = b_vis;
+    c.b_hid = b_hid;
+    c.k = 1;
+    c.lr = 0.1f;
+    CHECK_OK(hc_cd_update(&c, nullptr));
+    const auto cd_refused = [&](auto&& spoil, const char* word, int line) {
+        hc_cd_args a = c;
+        spoil(a);
+        check_refused(hc_cd_update(&a, nullptr), HC_INVALID_ARGUMENT, word, line);
+    };
+    CHECK_REFUSED(hc_cd_update(nullptr, nullptr), "args");
+    cd_refused([](auto& a) { a.struct_size = 4; }, "struct_size", __LINE__);
+    cd_refused([](auto& a) { a.batch = INT64_MIN; }, "batch", __LINE__);
+    cd_refused([](auto& a) { a.v0_bits = nullptr; }, "exactly one", __LINE__);
+    cd_refused([](auto& a) { a.w = nullptr; }, "w", __LINE__);
+    cd_refused([](auto& a) { a.b_vis = nullptr; }, "b_vis", __LINE__);
+    cd_refused([](auto& a) { a.b_hid = nullptr; }, "b_hid", __LINE__);
+    cd_refused([](auto& a) { a.k = 0; }, "k", __LINE__);
+    cd_refused([&](auto& a) { a.lr = nan; }, "lr", __LINE__);
+    cd_refused([](auto& a) { a.lr = -1.0f; }, "lr", __LINE__);
+    cd_refused([](auto& a) { a.momentum = 1.0f; }, "momentum", __LINE__);
+    cd_refused([](auto& a) { a.momentum = 0.5f; }, "velocity", __LINE__);
+    cd_refused([&](auto& a) { a.vel_w = velocity; }, "velocity", __LINE__);
+    cd_refused([&](auto& a) { a.weight_decay = inf; }, "weight_decay", __LINE__);
+    cd_refused([&](auto& a) { a.chains = chains; }, "n_chains", __LINE__);
+    cd_refused([&](auto& a) { a.chains = chains, a.n_chains = INT64_MAX; }, "n_chains", __LINE__);
+    cd_refused([&](auto& a) { a.w = bad_w; }, "w", __LINE__);
+    cd_refused([&](auto& a) { a.b_hid = bad_b; }, "b_hid", __LINE__);
+    cd_refused([](auto& a) { a.threads = -1; }, "threads", __LINE__);
+    float poisoned[6] = {0, 0, nan, 0, 0, 0}, vel_vis[2] = {}, vel_hid[3] = {};
+    hc_cd_args diverging = c;
+    diverging.vel_w = poisoned;
+    diverging.vel_vis = vel_vis;
+    diverging.vel_hid = vel_hid;
+    diverging.momentum = 0.5f;
+    check_refused(hc_cd_update(&diverging, nullptr), HC_DIVERGED, "w", __LINE__);
+    CHECK_REFUSED(hc_cd_update(&c, nullptr), "w");
+}
+
+void test_many_callers() {
+    const Shape s{130, 70, 48};
+    const Gibbs expected_gibbs = gibbs(s, false, false, 1.0f, 1, 9, false);
+    const Cd expected_cd = cd(s, 2, false, true, 0, 1, 9);
+    std::vector<int> wrong(6, 0);
+    std::vector<std::thread> callers;
+    for (size_t i = 0; i < wrong.size(); ++i)
+        callers.emplace_back([&, i] {
+            for (int round = 0; round < 8; ++round) {
+                const int threads = static_cast<int>(i % 4);
+                wrong[i] += !(gibbs(s, false, false, 1.0f, threads, 9, false) == expected_gibbs);
+                wrong[i] += !(cd(s, 2, false, true, 0, threads, 9) == expected_cd);
+                // Each thread has its own last error.
+                const std::string level = "level-" + std::to_string(i);
+                if (hc_set_isa(level.c_str()) != HC_INVALID_ARGUMENT) ++wrong[i];
+                if (!std::strstr(hc_last_error(), level.c_str())) ++wrong[i];
+                if (hc_set_num_threads(1 + round % 3) != HC_OK) ++wrong[i];
+            }
+        });
+    for (std::thread& caller : callers) caller.join();
+    for (const int n : wrong) CHECK(n == 0);
+    CHECK_OK(hc_set_num_threads(0));
+}
+
+void test_fork() {
+    const Shape s{130, 70, 48};
+    const Cd expected = cd(s, 2, false, true, 0, 3, 21);
+    std::fflush(stdout);
+    const pid_t child = fork();
+    if (child == 0) {
+        bool ok = cd(s, 2, false, true, 0, 3, 21) == expected;
+        std::thread other([&] { ok = ok && cd(s, 2, false, true, 0, 2, 21) == expected; });
+        other.join();
+        const pid_t grandchild = fork();
+        if (grandchild == 0) _exit(cd(s, 2, false, true, 0, 3, 21) == expected ? 0 : 1);
+        int status = 1;
+        ok = waitpid(grandchild, &status, 0) == grandchild && WIFEXITED(status) && WEXITSTATUS(status) == 0 && ok;
+        std::fflush(stdout);
+        _exit(ok && g_failures == 0 ? 0 : 1);
+    }
+    int status = 1;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(cd(s, 2, false, true, 0, 3, 21) == expected);
+}
+
+}  // namespace
+
+int main() {
+    test_library();
+    test_random();
+    test_refusals();
+    for (const std::string& level : levels()) {
+        const int before = g_failures;
+        CHECK_OK(hc_set_isa(level.c_str()));
+        test_bits();
+        test_random();
+        test_gibbs();
+        test_cd();
+        test_many_callers();
+        test_fork();
+        std::printf("level %s: %s\n", level.c_str(), g_failures == before ? "ok" : "FAILED");
+    }
+    test_levels_agree();
+    std::printf(g_failures ? "%d checks failed\n" : "all checks passed\n", g_failures);
+    return g_failures ? 1 : 0;
+}
