@@ -7,11 +7,10 @@ import math
 
 import numpy as np
 import pytest
+from hintoncore import reference as ref
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-
-from hintoncore import reference as ref
 
 SEED = 0x0123456789ABCDEF
 
@@ -134,9 +133,9 @@ def test_linear_backward_matches_central_differences(activation: str) -> None:
 
 
 def test_linear_names_the_activations_it_knows() -> None:
-    with pytest.raises(ValueError, match="activation.*'relu'"):
+    with pytest.raises(ValueError, match=r"activation.*'relu'"):
         ref.linear(np.ones((1, 1)), np.ones((1, 1)), activation="gelu")
-    with pytest.raises(ValueError, match="activation.*'relu'"):
+    with pytest.raises(ValueError, match=r"activation.*'relu'"):
         ref.linear_backward(*[np.ones((1, 1))] * 4, activation="gelu")
 
 
@@ -169,9 +168,7 @@ def test_padding_bits_are_zero() -> None:
     assert words[:, 1].tolist() == [2**6 - 1] * 2
 
 
-def tiny_rbm(
-    n_visible: int = 4, n_hidden: int = 3, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def tiny_rbm(n_visible: int = 4, n_hidden: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     return rng.normal(size=(n_visible, n_hidden)), rng.normal(size=n_visible), rng.normal(size=n_hidden)
 

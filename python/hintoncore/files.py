@@ -112,7 +112,7 @@ def load_tensors(path: PathLike, *, kind: str) -> tuple[dict[str, NDArray[Any]],
         format.
     """
     path = Path(path)
-    with open(path, "rb"):  # raises the usual OSError, which safetensors would reword
+    with path.open("rb"):  # raises the usual OSError, which safetensors would reword
         pass
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
@@ -143,11 +143,11 @@ def write_atomic(path: PathLike, data: bytes) -> None:
     path = Path(path)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}{_PARTIAL_SUFFIX}")
     try:
-        with open(partial, "xb") as file:
+        with partial.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, path)
+        partial.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -199,8 +199,7 @@ def _parse_header(path: Path, entries: Mapping[str, str]) -> dict[str, Any]:
         raise FileFormatError(f"{path}: damaged metadata (format {version!r})")
     if version > FORMAT_VERSION:
         raise FileFormatError(
-            f"{path}: has format {version}, this version of HintonCore reads up to {FORMAT_VERSION}; "
-            "upgrade to read it"
+            f"{path}: has format {version}, this version of HintonCore reads up to {FORMAT_VERSION}; upgrade to read it"
         )
     if not has_all:
         raise FileFormatError(f"{path}: damaged metadata (incomplete)")

@@ -22,6 +22,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,7 +117,7 @@ def _uniforms(seed: int, offset: int, unit: NDArray[np.uint64], sample: NDArray[
     blocks = philox4x32_10(counter, np.array([seed & 0xFFFFFFFF, seed >> 32], dtype=np.uint64))
     word = ((sample % np.uint64(64)) // np.uint64(16)).astype(np.intp)
     bits = np.take_along_axis(blocks, word[..., None], axis=-1)[..., 0]
-    return ((bits >> np.uint32(9)).astype(np.float64) + 0.5) * 2.0**-23
+    return np.asarray(((bits >> np.uint32(9)).astype(np.float64) + 0.5) * 2.0**-23)
 
 
 def layer_uniforms(seed: int, offset: int, batch: int, units: int) -> Float64Array:
@@ -214,9 +215,7 @@ def matmul(a: ArrayLike, b: ArrayLike, *, trans_a: bool = False, trans_b: bool =
     return np.asarray((a.T if trans_a else a) @ (b.T if trans_b else b))
 
 
-def linear(
-    x: ArrayLike, w: ArrayLike, b: ArrayLike | None = None, *, activation: str = "none"
-) -> Float64Array:
+def linear(x: ArrayLike, w: ArrayLike, b: ArrayLike | None = None, *, activation: str = "none") -> Float64Array:
     """Dense layer ``activation(x @ w + b)``.
 
     Parameters
@@ -317,7 +316,7 @@ def unpack_bits(words: NDArray[np.uint64], batch: int) -> NDArray[np.uint8]:
     """
     sample = np.arange(batch)
     shifts = (sample % 64).astype(np.uint64)[:, None]
-    return ((words.T[sample // 64] >> shifts) & np.uint64(1)).astype(np.uint8)
+    return np.asarray((words.T[sample // 64] >> shifts) & np.uint64(1), dtype=np.uint8)
 
 
 def transpose_bits(words: NDArray[np.uint64], batch: int) -> NDArray[np.uint64]:
@@ -445,7 +444,7 @@ def cd_update(
     offset: int,
     momentum: float = 0.0,
     weight_decay: float = 0.0,
-    velocity: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
+    velocity: Sequence[ArrayLike] | None = None,
     chains: ArrayLike | None = None,
 ) -> CDResult:
     """One update of CD-k [2]_ or, given ``chains``, of persistent contrastive divergence [3]_.
@@ -467,7 +466,7 @@ def cd_update(
         Generator state; the update consumes ``2 k`` offsets.
     momentum : float in [0, 1)
     weight_decay : float >= 0
-    velocity : tuple of arrays, shapes [V, H], [V], [H], optional
+    velocity : three arrays, shapes [V, H], [V], [H], optional
         Zero when left out.
     chains : array of 0 and 1, shape [C, V], optional
         Persistent visible states; ``C`` need not be ``B``.
@@ -549,9 +548,7 @@ def exact_log_z(w: ArrayLike, b_vis: ArrayLike, b_hid: ArrayLike) -> float:
         raise ValueError(f"w: expected V + H <= {MAX_ENUMERATED_UNITS}, given {n_visible} + {n_hidden}")
     v, h = all_states(n_visible), all_states(n_hidden)
     negative_energy = (
-        (v @ np.asarray(b_vis, dtype=np.float64))[:, None]
-        + (h @ np.asarray(b_hid, dtype=np.float64))
-        + v @ w @ h.T
+        (v @ np.asarray(b_vis, dtype=np.float64))[:, None] + (h @ np.asarray(b_hid, dtype=np.float64)) + v @ w @ h.T
     )
     top = negative_energy.max()
     return float(top + np.log(np.exp(negative_energy - top).sum()))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import os
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,12 +96,7 @@ _IDX_FILES = (
 def _idx_paths(folder: Path) -> list[Path]:
     """Those of the four files that the folder has, plain or compressed."""
     candidates = ((folder / stem, folder / f"{stem}.gz") for stem in _IDX_FILES)
-    return [
-        path
-        for pair in candidates
-        for path in [next((p for p in pair if p.is_file()), None)]
-        if path is not None
-    ]
+    return [path for pair in candidates for path in [next((p for p in pair if p.is_file()), None)] if path is not None]
 
 
 def _find_idx(folder: Path) -> Path | None:
@@ -111,9 +109,7 @@ def _read_idx(name: str, folder: Path) -> Dataset:
     test, test_shape = read_images(test_images)
     if test_shape != image_shape:
         raise DatasetFormatError(f"{test_images}: expected images of shape {image_shape}, given {test_shape}")
-    dataset = Dataset(
-        name, train, read_labels(train_labels), test, read_labels(test_labels), image_shape, str(folder)
-    )
+    dataset = Dataset(name, train, read_labels(train_labels), test, read_labels(test_labels), image_shape, str(folder))
     return _with_matching_labels(dataset)
 
 
@@ -129,16 +125,15 @@ def _read_mnist(name: str, source: Path) -> Dataset:
 
 def _read_keras_archive(name: str, path: Path) -> Dataset:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             parts = {key: np.asarray(archive[key]) for key in ("x_train", "y_train", "x_test", "y_test")}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DatasetFormatError(f"{path}: damaged, or not the MNIST archive of Keras ({error})") from error
     for key, array in parts.items():
         n_dimensions = 3 if key.startswith("x") else 1
         if array.dtype != np.uint8 or array.ndim != n_dimensions:
             raise DatasetFormatError(
-                f"{path}: {key}: expected uint8 with {n_dimensions} dimension(s), "
-                f"given {array.dtype} {array.shape}"
+                f"{path}: {key}: expected uint8 with {n_dimensions} dimension(s), given {array.dtype} {array.shape}"
             )
     rows, columns = parts["x_train"].shape[1:]
     if parts["x_test"].shape[1:] != (rows, columns):
@@ -162,9 +157,7 @@ def _with_matching_labels(dataset: Dataset) -> Dataset:
         ("test", dataset.test, dataset.test_labels),
     ):
         if len(images) != len(labels):
-            raise DatasetFormatError(
-                f"{dataset.source}: {len(images)} {part} images but {len(labels)} labels"
-            )
+            raise DatasetFormatError(f"{dataset.source}: {len(images)} {part} images but {len(labels)} labels")
     return dataset
 
 
@@ -201,8 +194,9 @@ def _find_digits(folder: Path) -> Path | None:
 
 def _read_digits(name: str, path: Path) -> Dataset:
     try:
-        table = np.loadtxt(path, delimiter=",")
-    except (OSError, ValueError, EOFError) as error:
+        lines = gzip.decompress(path.read_bytes()).decode("ascii").split()
+        table = np.array([line.split(",") for line in lines], dtype=np.float64)
+    except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DatasetFormatError(f"{path}: damaged, or not the digits of scikit-learn ({error})") from error
     if table.ndim != 2 or table.shape[0] <= _DIGITS_TRAINING_ROWS or table.shape[1] != 65:
         raise DatasetFormatError(f"{path}: expected shape (1797, 65), given {table.shape}")

@@ -76,9 +76,9 @@ def read_labels(path: Path) -> NDArray[np.int64]:
 
 def _open(path: Path) -> IO[bytes]:
     """Open a plain or gzip file by its first bytes: some caches drop or keep the ``.gz`` of the name."""
-    with open(path, "rb") as probe:
+    with path.open("rb") as probe:
         compressed = probe.read(2) == _GZIP_MAGIC
-    return cast("IO[bytes]", gzip.open(path, "rb")) if compressed else open(path, "rb")
+    return cast("IO[bytes]", gzip.open(path, "rb")) if compressed else path.open("rb")
 
 
 def _read_header(path: Path, file: IO[bytes], *, n_dimensions: int) -> tuple[int, ...]:

@@ -188,7 +188,7 @@ class _Block:
             log_weights += np.log(product)
         for unit in np.flatnonzero(~by_product):
             log_weights += np.logaddexp(0.0, np.add.outer(high_sums[unit], self.low_sums[unit]))
-        return log_weights
+        return np.asarray(log_weights)
 
 
 def _groups(units: NDArray[np.intp], bounds: Float64Array) -> Iterator[NDArray[np.intp]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -189,6 +189,30 @@ class RBM:
         trainer.run(as_count(epochs, "epochs", low=0))
         return self
 
+    @overload
+    def sample(
+        self,
+        n: int,
+        steps: int = ...,
+        *,
+        rng: RngLike | None = ...,
+        initial: ArrayLike | BitMatrix | None = ...,
+        temperature: float = ...,
+        return_probs: Literal[False] = ...,
+    ) -> Float32Array: ...
+
+    @overload
+    def sample(
+        self,
+        n: int,
+        steps: int = ...,
+        *,
+        rng: RngLike | None = ...,
+        initial: ArrayLike | BitMatrix | None = ...,
+        temperature: float = ...,
+        return_probs: Literal[True],
+    ) -> tuple[Float32Array, Float32Array]: ...
+
     def sample(
         self,
         n: int,
@@ -238,14 +262,10 @@ class RBM:
         else:
             visible = as_rows(initial, self.n_visible, "initial")
             if visible.shape[0] != n:
-                raise ValueError(
-                    f"initial: expected shape [{n}, {self.n_visible}], given {list(visible.shape)}"
-                )
+                raise ValueError(f"initial: expected shape [{n}, {self.n_visible}], given {list(visible.shape)}")
         for _ in range(steps - 1):
             hidden = ops.gibbs_step(visible, self.w, self.b_hid, rng=generator, temperature=temperature)
-            visible = ops.gibbs_step(
-                hidden, self.w, self.b_vis, rng=generator, transpose=True, temperature=temperature
-            )
+            visible = ops.gibbs_step(hidden, self.w, self.b_vis, rng=generator, transpose=True, temperature=temperature)
         hidden = ops.gibbs_step(visible, self.w, self.b_hid, rng=generator, temperature=temperature)
         last: Any = ops.gibbs_step(
             hidden,
@@ -445,8 +465,7 @@ class RBM:
             tensor = tensors[name]
             if tensor.shape != parameter.shape or tensor.dtype != np.float32:
                 raise ValueError(
-                    f"{name}: expected float32 {list(parameter.shape)}, "
-                    f"given {tensor.dtype} {list(tensor.shape)}"
+                    f"{name}: expected float32 {list(parameter.shape)}, given {tensor.dtype} {list(tensor.shape)}"
                 )
             if not np.isfinite(tensor).all():
                 raise ValueError(f"{name}: expected finite values")
@@ -456,7 +475,8 @@ class RBM:
         return dense_blocks(X, self.n_visible, _BLOCK_ROWS, units=self.visible_units)
 
     def _hidden_means(self, block: Float32Array) -> Float32Array:
-        return ops.linear(block, self.w, self.b_hid, activation=self.hidden_units.activation)
+        means: Float32Array = ops.linear(block, self.w, self.b_hid, activation=self.hidden_units.activation)
+        return means
 
 
 def _dense(states: Any) -> Float32Array:

@@ -34,7 +34,7 @@ class Callback:
     def on_step(self, trainer: Trainer) -> None:
         """After each update."""
 
-    def evaluate(self, trainer: Trainer) -> Mapping[str, float]:
+    def evaluate(self, trainer: Trainer) -> Mapping[str, float]:  # noqa: ARG002
         """Return metrics to add to the record of the epoch."""
         return {}
 
@@ -79,7 +79,7 @@ class MetricsWriter(Callback):
 
     def on_epoch(self, trainer: Trainer) -> None:
         """Append the record of the epoch."""
-        with open(self.path, "a", encoding="utf-8") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(_line(trainer.history[-1]))
 
 
@@ -102,7 +102,7 @@ class ProgressBar(Callback):
 
     def on_start(self, trainer: Trainer) -> None:
         """Open the bar."""
-        from tqdm import tqdm  # type: ignore[import-untyped]
+        from tqdm import tqdm
 
         total = trainer.epochs * trainer.n_batches
         self._bar = tqdm(total=total, initial=min(trainer.step, total), unit="batch", dynamic_ncols=True)
@@ -123,16 +123,14 @@ class ProgressBar(Callback):
         self._figures.update({name: record[name] for name in self.shown if name in record})
         self._show(trainer)
 
-    def close(self, trainer: Trainer) -> None:
+    def close(self, trainer: Trainer) -> None:  # noqa: ARG002
         """Close the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
     def _show(self, trainer: Trainer) -> None:
-        self._bar.set_description(
-            f"epoch {min(trainer.epoch + 1, trainer.epochs)}/{trainer.epochs}", refresh=False
-        )
+        self._bar.set_description(f"epoch {min(trainer.epoch + 1, trainer.epochs)}/{trainer.epochs}", refresh=False)
         self._bar.set_postfix({name: f"{value:.4g}" for name, value in self._figures.items()})
 
 
@@ -147,9 +145,7 @@ class LogLikelihood(Callback):
     every_epochs : int >= 1
     """
 
-    def __init__(
-        self, x: ArrayLike | BitMatrix, *, name: str = "test_log_likelihood", every_epochs: int = 1
-    ) -> None:
+    def __init__(self, x: ArrayLike | BitMatrix, *, name: str = "test_log_likelihood", every_epochs: int = 1) -> None:
         self.x = x
         self.name = name
         self.every_epochs = as_count(every_epochs, "every_epochs")
@@ -225,9 +221,7 @@ class Checkpoint(Callback):
 
     runs_last = True
 
-    def __init__(
-        self, path: str | os.PathLike[str], *, every_epochs: int = 1, every_steps: int | None = None
-    ) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, every_epochs: int = 1, every_steps: int | None = None) -> None:
         self.path = Path(path)
         self.every_epochs = as_count(every_epochs, "every_epochs")
         self.every_steps = None if every_steps is None else as_count(every_steps, "every_steps")
@@ -253,4 +247,7 @@ class Checkpoint(Callback):
 
 
 def _line(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, allow_nan=False) + "\n"
+    # In one order always: a record that has been through a checkpoint has its names sorted.
+    leading = ("epoch", "step")
+    names = [*leading, *sorted(record.keys() - set(leading))]
+    return json.dumps({name: record[name] for name in names}, allow_nan=False) + "\n"

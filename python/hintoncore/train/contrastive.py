@@ -68,9 +68,7 @@ class CDSettings:
             If one is out of range.
         """
         if n_chains is not None and not persistent:
-            raise ValueError(
-                "n_chains: only persistent contrastive divergence keeps chains; pass persistent=True"
-            )
+            raise ValueError("n_chains: only persistent contrastive divergence keeps chains; pass persistent=True")
         if not (math.isfinite(weight_decay) and weight_decay >= 0):
             raise ValueError(f"weight_decay: expected a number >= 0, given {weight_decay}")
         batch_size = as_count(batch_size, "batch_size")
@@ -98,9 +96,7 @@ class CDSettings:
         if not k >= 0.5:
             raise ValueError(f"k: expected at least 1, given {k} at epoch {epoch:g}")
         if not (math.isfinite(learning_rate) and learning_rate >= 0):
-            raise ValueError(
-                f"learning_rate: expected a number >= 0, given {learning_rate} at epoch {epoch:g}"
-            )
+            raise ValueError(f"learning_rate: expected a number >= 0, given {learning_rate} at epoch {epoch:g}")
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum: expected 0 <= momentum < 1, given {momentum} at epoch {epoch:g}")
         return round(k), learning_rate, momentum
@@ -165,9 +161,7 @@ class ContrastiveDivergence:
         self._rng = Generator(derive_seed(model.seed, Stream.TRAINING, self._session))
         uses_velocity = settings.momentum != Constant(0.0)
         self._velocity = (
-            (np.zeros_like(model.w), np.zeros_like(model.b_vis), np.zeros_like(model.b_hid))
-            if uses_velocity
-            else None
+            (np.zeros_like(model.w), np.zeros_like(model.b_vis), np.zeros_like(model.b_hid)) if uses_velocity else None
         )
         self._chains = self._initial_chains() if settings.persistent else None
         self._last_batch: BitMatrix | NDArray[np.float32] | None = None
@@ -227,9 +221,7 @@ class ContrastiveDivergence:
         if self._validation is not None:
             if self._validation_binary:
                 monitor = Generator(monitor_seed)
-                record["validation_pseudo_log_likelihood"] = model.pseudo_log_likelihood(
-                    self._validation, rng=monitor
-                )
+                record["validation_pseudo_log_likelihood"] = model.pseudo_log_likelihood(self._validation, rng=monitor)
             record["validation_free_energy"] = float(model.free_energy(self._validation).mean())
             record["free_energy_gap"] = record["validation_free_energy"] - record["train_free_energy"]
         return record
@@ -282,9 +274,7 @@ class ContrastiveDivergence:
         if self._chains is not None:
             self._chains.words[...] = tensors["chains"]
         self._session = counters["session"]
-        self._rng = Generator(
-            derive_seed(self.model.seed, Stream.TRAINING, self._session), counters["offset"]
-        )
+        self._rng = Generator(derive_seed(self.model.seed, Stream.TRAINING, self._session), counters["offset"])
         self.model.epochs_trained = counters["epochs_trained"]
         self.model.steps_trained = counters["steps_trained"]
 
@@ -292,9 +282,7 @@ class ContrastiveDivergence:
         """Start the chains from independent visible units at ``sigmoid(b_vis)``, so with the means of the
         data."""
         rng = Generator(derive_seed(self.model.seed, Stream.CHAINS, self._session))
-        no_hidden = BitMatrix.from_dense(
-            np.zeros((self.settings.n_chains, self.model.n_hidden), dtype=np.float32)
-        )
+        no_hidden = BitMatrix.from_dense(np.zeros((self.settings.n_chains, self.model.n_hidden), dtype=np.float32))
         chains: BitMatrix = ops.gibbs_step(no_hidden, self.model.w, self.model.b_vis, rng=rng, transpose=True)
         return chains
 

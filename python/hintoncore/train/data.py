@@ -44,9 +44,7 @@ class TrainingRows:
         Mean of each column.
     """
 
-    def __init__(
-        self, x: ArrayLike | BitMatrix, n_units: int, *, units: BernoulliUnits, name: str = "X"
-    ) -> None:
+    def __init__(self, x: ArrayLike | BitMatrix, n_units: int, *, units: BernoulliUnits, name: str = "X") -> None:
         rows = as_rows(x, n_units, name)
         self.shape: tuple[int, int] = (rows.shape[0], n_units)
         self.binary = True

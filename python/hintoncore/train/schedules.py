@@ -12,6 +12,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+from hintoncore._validate import as_number
+
 __all__ = ["GUIDE_MOMENTUM", "Constant", "Exponential", "Linear", "Schedule", "Step", "as_schedule"]
 
 
@@ -37,7 +39,7 @@ class Constant(Schedule):
     def __post_init__(self) -> None:
         _check_finite(self, "value")
 
-    def __call__(self, epoch: float) -> float:
+    def __call__(self, epoch: float) -> float:  # noqa: ARG002
         """Value at time ``epoch`` >= 0."""
         return self.value
 
@@ -87,9 +89,7 @@ class Step(Schedule):
     def __post_init__(self) -> None:
         starts = [start for start, _ in self.steps]
         if not starts or starts[0] != 0 or sorted(set(starts)) != starts:
-            raise ValueError(
-                f"steps: expected pairs (epoch, value) with rising epochs from 0, given {self.steps}"
-            )
+            raise ValueError(f"steps: expected pairs (epoch, value) with rising epochs from 0, given {self.steps}")
         if not all(math.isfinite(number) for pair in self.steps for number in pair):
             raise ValueError(f"steps: expected finite numbers, given {self.steps}")
 
@@ -106,10 +106,7 @@ def as_schedule(value: float | Schedule, name: str) -> Schedule:
     """Return a schedule; a number becomes :class:`Constant`."""
     if isinstance(value, Schedule):
         return value
-    try:
-        return Constant(float(value))
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: expected a finite number or a Schedule, given {value!r}") from None
+    return Constant(as_number(value, name))
 
 
 def _check_finite(schedule: Schedule, *names: str) -> None:

@@ -146,9 +146,7 @@ class Trainer:
             tensors,
             kind=_FILE_KIND,
             metadata={
-                "callbacks": {
-                    name: callback.state() for name, callback in self._stateful_callbacks().items()
-                },
+                "callbacks": {name: callback.state() for name, callback in self._stateful_callbacks().items()},
                 "counters": counters,
                 "task": self.task.describe(),
                 "trainer": {
@@ -177,10 +175,11 @@ class Trainer:
             If it belongs to another model, other data or other settings; the message names them.
         """
         tensors, metadata = load_tensors(path, kind=_FILE_KIND)
+        differences = _differences(metadata.get("task"), self.task.describe())
+        if differences:
+            raise ValueError(f"{path}: checkpoint of another run:\n  " + "\n  ".join(differences))
         try:
-            differences = _differences(metadata["task"], self.task.describe())
-            if not differences:
-                self.task.load_state(tensors, metadata["counters"])
+            self.task.load_state(tensors, metadata["counters"])
             state, callback_states = metadata["trainer"], metadata["callbacks"]
             self.epoch, self.batch, self.step = state["epoch"], state["batch"], state["step"]
             self.history = state["history"]
@@ -189,8 +188,6 @@ class Trainer:
             self._seconds = state["seconds"]
         except (KeyError, TypeError, ValueError) as error:
             raise FileFormatError(f"{path}: not a usable checkpoint ({error})") from error
-        if differences:
-            raise ValueError(f"{path}: checkpoint of another run:\n  " + "\n  ".join(differences))
         callbacks = self._stateful_callbacks()
         for name, callback_state in callback_states.items():
             if name not in callbacks:
@@ -199,9 +196,7 @@ class Trainer:
         remove_partial_files(path)
 
     def _run_epoch(self, interrupted: threading.Event) -> None:
-        order = np.asarray(
-            Generator(self.task.order_seed, self.epoch).permutation(self.task.n_rows), dtype=np.intp
-        )
+        order = np.asarray(Generator(self.task.order_seed, self.epoch).permutation(self.task.n_rows), dtype=np.intp)
         start = time.perf_counter() - self._seconds
         for batch in range(self.batch, self.n_batches):
             rows = order[batch * self.batch_size : (batch + 1) * self.batch_size]
@@ -263,7 +258,7 @@ def _deferred_interrupt() -> Iterator[threading.Event]:
         return
     previous = signal.getsignal(signal.SIGINT) or signal.default_int_handler
 
-    def handle(signum: int, frame: FrameType | None) -> None:
+    def handle(_signum: int, _frame: FrameType | None) -> None:
         event.set()
         signal.signal(signal.SIGINT, previous)
 
@@ -282,11 +277,7 @@ def _differences(saved: Any, current: Any, name: str = "") -> list[str]:
             for key in sorted({*saved, *current})
             for line in _differences(saved.get(key), current.get(key), f"{name}.{key}" if name else key)
         ]
-    return (
-        []
-        if saved == _as_json(current)
-        else [f"{name}: the checkpoint has {saved!r}, this run has {current!r}"]
-    )
+    return [] if saved == _as_json(current) else [f"{name}: the checkpoint has {saved!r}, this run has {current!r}"]
 
 
 def _as_json(value: Any) -> Any:
