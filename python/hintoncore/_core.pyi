@@ -1,0 +1,57 @@
+"""Signatures of the extension module. Arrays must be exactly what is said here: hintoncore.ops converts."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# bind_library.cpp
+def version() -> str: ...
+def set_num_threads(threads: int) -> None: ...
+def get_num_threads() -> int: ...
+def set_isa(name: str | None) -> None: ...
+def get_isa() -> str: ...
+def isa_built(name: str) -> bool: ...
+def isa_detected(name: str) -> bool: ...
+def kernel_names() -> list[str]: ...
+
+# bind_bits.cpp
+def bits_pack(x: NDArray[np.float32]) -> NDArray[np.uint64]: ...
+def bits_unpack(words: NDArray[np.uint64], batch: int) -> NDArray[np.float32]: ...
+def bits_transpose(words: NDArray[np.uint64], batch: int) -> NDArray[np.uint64]: ...
+
+# bind_random.cpp
+def philox4x32_10(counters: NDArray[np.uint32], key: NDArray[np.uint32]) -> NDArray[np.uint32]: ...
+def uniform(seed: int, offset: int, n: int) -> NDArray[np.float32]: ...
+
+# bind_rbm.cpp
+def gibbs_step(
+    states: NDArray[np.uint64] | NDArray[np.float32],
+    packed: bool,
+    batch: int,
+    w: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    transpose: bool,
+    temperature: float,
+    seed: int,
+    offset: int,
+    first_sample: int,
+    want_probs: bool,
+) -> tuple[NDArray[Any], Any]: ...  # words when packed, else float32; probabilities, or None when not wanted
+def cd_update(
+    v0: NDArray[np.uint64] | NDArray[np.float32],
+    packed: bool,
+    batch: int,
+    w: NDArray[np.float32],
+    b_vis: NDArray[np.float32],
+    b_hid: NDArray[np.float32],
+    k: int,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    velocity: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]] | None,
+    chains: NDArray[np.uint64] | None,
+    n_chains: int,
+    seed: int,
+    offset: int,
+) -> dict[str, float | None]: ...
