@@ -56,6 +56,21 @@ inline void require_threads(int threads) {
     if (threads < 0) invalid("threads: expected 0 or more, got " + std::to_string(threads));
 }
 
+inline void require_activation(int activation) {
+    if (activation < HC_ACTIVATION_NONE || activation > HC_ACTIVATION_TANH)
+        invalid("activation: expected one of hc_activation, got " + std::to_string(activation));
+}
+
+// Two arrays, of which one is written while the other is read, share no memory. Absent arrays do not.
+inline void require_apart(const float* x, int64_t x_floats, const char* x_name, const float* y, int64_t y_floats,
+                          const char* y_name) {
+    if (!x || !y) return;
+    const auto x_at = reinterpret_cast<uintptr_t>(x), y_at = reinterpret_cast<uintptr_t>(y);
+    if (x_at < y_at + static_cast<uintptr_t>(y_floats) * sizeof(float) &&
+        y_at < x_at + static_cast<uintptr_t>(x_floats) * sizeof(float))
+        invalid(std::string(x_name) + ": must not share memory with " + y_name);
+}
+
 inline void require_finite(const float* x, int64_t n, const char* name) {
     for (int64_t i = 0; i < n; ++i)
         if (!std::isfinite(x[i])) invalid(std::string(name) + ": expected finite values, got NaN or infinity");

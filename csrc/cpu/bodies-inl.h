@@ -14,6 +14,8 @@ constexpr int kRowUnroll = HC_ROW_UNROLL;
 
 #include "philox-inl.h"
 #include "math-inl.h"
+#include "elementwise-inl.h"
+#include "gemm-inl.h"
 #include "bit_product-inl.h"
 #include "sample-inl.h"
 #include "cd-inl.h"
@@ -26,6 +28,8 @@ const KernelTable kKernels = {
     HC_STRING(HC_ISA),
     kLanes,
     kUnitBlock,
+    kGemmRows,
+    kGemmColumns,
 #define HC_KERNEL(name, Args) &name,
 #include "kernels.inc"
 #undef HC_KERNEL

@@ -91,6 +91,8 @@ Isa isa_used() {
     return static_cast<Isa>(isa);
 }
 
+Isa isa_named(const char* name) { return parse(name, "isa"); }
+
 void set_isa(const char* name) {
     g_isa.store(name ? static_cast<int>(parse(name, "isa")) : kUnset, std::memory_order_relaxed);
 }

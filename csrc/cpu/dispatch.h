@@ -16,6 +16,7 @@ Isa isa_best();              // highest level built and detected
 // The level in use: set_isa's, else HINTONCORE_ISA's, else the best one. Throws Error when HINTONCORE_ISA names a level
 // that does not exist, is not built, or that this processor lacks.
 Isa isa_used();
+Isa isa_named(const char* name);  // throws Error when it does not exist, is not built, or this processor lacks it
 void set_isa(const char* name);  // throws Error likewise; null: back to the environment's choice
 
 const KernelTable& kernels();         // of the level in use

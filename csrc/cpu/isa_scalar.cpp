@@ -3,4 +3,6 @@
 
 #define HC_UNIT_BLOCK 16
 #define HC_ROW_UNROLL 1
+#define HC_GEMM_ROWS 4
+#define HC_GEMM_VECTORS 2
 #include "bodies-inl.h"

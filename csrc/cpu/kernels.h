@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hintoncore/hintoncore.h"
+
 namespace hc {
 
 // Upper bounds over all ISA levels, for scratch sizes.
@@ -109,11 +111,73 @@ struct PhiloxBlocksArgs {
 };
 
 
+// Where row tile t of `n_tiles` begins: m rows in tiles that differ by at most one row.
+static inline int64_t gemm_tile_row(int64_t m, int64_t n_tiles, int64_t t) { return t * m / n_tiles; }
+
+// Rows of op(A) to one packed tile.
+struct GemmPackArgs {
+    const float* a;            // element (row i, k) at a[i * stride + k], or a[k * stride + i] when transposed
+    ptrdiff_t stride;
+    int transposed;
+    int rows;                  // 1 .. gemm_rows
+    int64_t kc;
+    float* out;                // [kc, rows]
+};
+
+// Row tiles tile_begin .. tile_end of C[m, n] (+)= A[m, kc] B[kc, n], and on the last K block
+// C = activation(alpha * C + bias).
+struct GemmBlockArgs {
+    int64_t m, n, kc;
+    int64_t n_tiles;           // row tiles in m
+    int64_t tile_begin, tile_end;
+    const float* a;            // packed tiles, tile t at a + gemm_tile_row(t) * kc
+    const float* b;            // element (k, j) at b[k * b_stride + j], or b[j * b_stride + k] when transposed
+    ptrdiff_t b_stride;
+    int b_transposed;
+    float* c;                  // element (i, j) at c[i * c_stride + j], or c[j * c_stride + i] when transposed
+    ptrdiff_t c_stride;
+    int c_transposed;
+    int accumulate;            // add to C
+    int finish;                // apply the last line above
+    float alpha;
+    const float* bias;         // of the columns of C as it lies in memory; null: none
+    int activation;            // hc_activation
+    float* scratch;            // kc * n floats, n rounded up to gemm_columns; 64-byte aligned
+};
+
+// y[i] = function(x[i]); y may be x.
+struct ElementwiseArgs {
+    int function;              // hc_function
+    const float* x;
+    float* y;
+    int64_t n;
+};
+
+// g = f'(y) * dy, f' written in y = f(x); column_sums[c] = sum over rows of g.
+struct ActivationBackwardArgs {
+    int activation;            // hc_activation
+    const float* y;            // [n_rows, stride]; unused without an activation
+    const float* dy;           // [n_rows, stride]
+    float* g;                  // [n_rows, stride]; unused without an activation: g is dy
+    ptrdiff_t stride;
+    int64_t n_rows, n_cols;
+    float* column_sums;        // [n_cols]
+};
+
+// The ceiling of this level: multiply-adds in registers.
+struct FmaPeakArgs {
+    int64_t iterations;
+    float factor, term;        // sum = sum * factor + term
+    float* sink;               // lanes floats
+    double* flop;              // operations executed, two a multiply-add
+};
 
 struct KernelTable {
     const char* isa;
     int lanes;
     int unit_block;            // output units a bit_product call covers, a multiple of 16
+    int gemm_rows;             // of a register tile of gemm_block
+    int gemm_columns;
 #define HC_KERNEL(name, Args) void (*name)(const Args*);
 #include "kernels.inc"
 #undef HC_KERNEL

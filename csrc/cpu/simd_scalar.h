@@ -41,6 +41,7 @@ static inline vf load_masked(const float* p, vm m) { HC_MAP(vf, m.v[i] ? p[i] : 
 static inline void store_masked(float* p, vm m, vf x) {
     HC_EACH if (m.v[i]) p[i] = x.v[i];
 }
+static inline void prefetch(const float* p) { __builtin_prefetch(p); }
 static inline void stream(float* p, vf x) { store(p, x); }
 
 static inline vf add(vf a, vf b) { HC_MAP(vf, a.v[i] + b.v[i]); }

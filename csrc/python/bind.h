@@ -6,7 +6,11 @@
 namespace hc_python {
 
 void bind_library(pybind11::module_& m);
+void bind_bench(pybind11::module_& m);
 void bind_bits(pybind11::module_& m);
+void bind_elementwise(pybind11::module_& m);
+void bind_linear(pybind11::module_& m);
+void bind_matmul(pybind11::module_& m);
 void bind_random(pybind11::module_& m);
 void bind_rbm(pybind11::module_& m);
 

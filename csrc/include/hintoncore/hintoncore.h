@@ -115,6 +115,73 @@ typedef struct hc_cd_stats {
 } hc_cd_stats;
 HC_API hc_status hc_cd_update(const hc_cd_args* args, hc_cd_stats* stats /* may be NULL */);
 
+/* ---- dense layers --------------------------------------------------------------------------------------------------- */
+
+typedef enum hc_activation {
+    HC_ACTIVATION_NONE = 0,
+    HC_ACTIVATION_RELU = 1,
+    HC_ACTIVATION_SIGMOID = 2,
+    HC_ACTIVATION_TANH = 3
+} hc_activation;
+
+/* out = activation(alpha * op(a) op(b) + bias). NaN and infinities propagate as IEEE arithmetic has it. Every element is
+ * summed over k in an order that depends on k alone. `out` must not overlap an input. */
+typedef struct hc_matmul_args {
+    size_t struct_size;
+    int64_t m, n, k;
+    const float* a; /* op(a) [m, k]: stored [m, k], or [k, m] when trans_a */
+    int64_t lda;    /* floats from one stored row to the next */
+    int trans_a;
+    const float* b; /* op(b) [k, n]: stored [k, n], or [n, k] when trans_b */
+    int64_t ldb;
+    int trans_b;
+    float alpha;
+    const float* bias; /* [n], added to every row, or NULL */
+    int activation;    /* hc_activation */
+    float* out;        /* [m, n] */
+    int64_t ld_out;
+    int threads;
+} hc_matmul_args;
+HC_API hc_status hc_matmul(const hc_matmul_args* args);
+
+/* Gradients of y = activation(x w + bias) from y and the gradient dy that arrives at it; all arrays dense. Outputs must
+ * not overlap inputs or each other. A NULL output is not computed. */
+typedef struct hc_linear_backward_args {
+    size_t struct_size;
+    int64_t batch, n_in, n_out;
+    const float* x;  /* [batch, n_in] */
+    const float* w;  /* [n_in, n_out] */
+    const float* y;  /* [batch, n_out]; may be NULL without an activation */
+    const float* dy; /* [batch, n_out] */
+    int activation;  /* hc_activation */
+    float* dx;       /* [batch, n_in], or NULL */
+    float* dw;       /* [n_in, n_out], or NULL */
+    float* db;       /* [n_out], or NULL */
+    int threads;
+} hc_linear_backward_args;
+HC_API hc_status hc_linear_backward(const hc_linear_backward_args* args);
+
+/* ---- functions of one variable -------------------------------------------------------------------------------------- */
+
+typedef enum hc_function {
+    HC_FUNCTION_EXP = 0,
+    HC_FUNCTION_LOG = 1,
+    HC_FUNCTION_SIGMOID = 2, /* 1 / (1 + exp(-x)) */
+    HC_FUNCTION_TANH = 3,
+    HC_FUNCTION_SOFTPLUS = 4 /* log(1 + exp(x)) */
+} hc_function;
+
+/* y[i] = f(x[i]), the same bits at every ISA level; y may be x, but not overlap it otherwise. Errors are at most 1 ulp
+ * (exp, log), 2 ulp (tanh) and 2.5 ulp (sigmoid, softplus); NaN, infinities and subnormals as in the C library. */
+HC_API hc_status hc_elementwise(int function /* hc_function */, const float* x, float* y, int64_t n, int threads);
+
+/* ---- the machine's ceilings, for benchmarks ------------------------------------------------------------------------- */
+
+/* Multiply-adds in registers at an ISA level, on the calling thread, two operations a multiply-add. */
+HC_API hc_status hc_bench_fma_peak(const char* isa, int64_t iterations, double* flop_per_second);
+/* Copies n_bytes `iterations` times on the calling thread; bytes read plus bytes written. */
+HC_API hc_status hc_bench_copy(int64_t n_bytes, int64_t iterations, double* bytes_per_second);
+
 #ifdef __cplusplus
 }
 #endif
