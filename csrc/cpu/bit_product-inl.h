@@ -20,7 +20,7 @@ constexpr int kUnitVectors = kUnitBlock / kLanes;
 constexpr int kEntryShift = kUnitBlock == 16 ? 6 : 7;  // log2 of the bytes of one table entry
 static_assert(kUnitBlock * sizeof(float) == 1 << kEntryShift, "table entry size");
 static_assert(kUnitBlock <= kMaxUnitBlock, "unit block");
-static_assert(sizeof(float) * kUnitBlock * (kGroupEntries * kGroupsPerWord + 64) <= kBitProductScratchBytes, "scratch");
+static_assert(sizeof(float) * kUnitBlock * (kGroupEntries * kGroupsPerWord + 64) <= kLookupScratchBytes, "scratch");
 
 // A panel of 64 inputs x kUnitBlock units, zero-padded: a copy only where the layout or an edge asks for one.
 struct Panel {

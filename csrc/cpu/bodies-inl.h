@@ -17,6 +17,9 @@ constexpr int kRowUnroll = HC_ROW_UNROLL;
 #include "elementwise-inl.h"
 #include "gemm-inl.h"
 #include "bit_product-inl.h"
+#if defined(HC_HAS_LOOKUP32)
+#include "lane_product-inl.h"
+#endif
 #include "sample-inl.h"
 #include "cd-inl.h"
 #include "bits-inl.h"
@@ -31,6 +34,9 @@ const KernelTable kKernels = {
     kGemmRows,
     kGemmColumns,
 #define HC_KERNEL(name, Args) &name,
+#if !defined(HC_HAS_LOOKUP32)
+#define HC_LANE_KERNEL(name, Args) nullptr,
+#endif
 #include "kernels.inc"
 #undef HC_KERNEL
 };

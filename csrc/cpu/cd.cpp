@@ -34,6 +34,17 @@ double popcount_mean(const uint64_t* row, int64_t batch) {
     return static_cast<double>(n) / static_cast<double>(batch);
 }
 
+double squared_differences(const float* dense, const uint64_t* bits, int64_t batch, int64_t n_units) {
+    double sum = 0.0;
+    for (int64_t r = 0; r < batch; ++r)
+        for (int64_t i = 0; i < n_units; ++i) {
+            const double bit = static_cast<double>(bits[i * bit_words(batch) + r / 64] >> (r % 64) & 1);
+            const double d = static_cast<double>(dense[r * n_units + i]) - bit;
+            sum += d * d;
+        }
+    return sum;
+}
+
 void apply_bias(float* b, float* velocity, float grad, float lr, float momentum) {
     float step = lr * grad;
     if (velocity) {
@@ -43,33 +54,30 @@ void apply_bias(float* b, float* velocity, float grad, float lr, float momentum)
     *b += step;
 }
 
-// The data as the kernels want it.
+// The data as the kernels want it: one of the two.
 struct Positive {
-    const uint64_t* rows = nullptr;        // sample-major bits, or null when v0 is not binary
-    const uint64_t* unit_major = nullptr;  // with the bias unit appended
+    const uint64_t* bits = nullptr;  // unit-major with the bias unit appended, when v0 is binary
     const float* dense = nullptr;
 };
 
 Positive prepare(const hc_cd_args& p, Workspace& workspace) {
-    const int64_t words = bit_words(p.n_visible), batch_words = bit_words(p.batch);
+    const int64_t batch_words = bit_words(p.batch);
     Positive v0;
-    uint64_t* rows = workspace.take<uint64_t>(p.batch * words);
-    uint64_t* unit_major = workspace.take<uint64_t>((p.n_visible + 1) * batch_words);
+    uint64_t* bits = workspace.take<uint64_t>((p.n_visible + 1) * batch_words);
     if (p.v0_bits) {
-        std::memcpy(unit_major, p.v0_bits, static_cast<size_t>(p.n_visible * batch_words) * sizeof(uint64_t));
-        transpose_bits(p.v0_bits, p.n_visible, p.batch, rows, p.threads);
+        std::memcpy(bits, p.v0_bits, static_cast<size_t>(p.n_visible * batch_words) * sizeof(uint64_t));
     } else {
+        uint64_t* rows = workspace.take<uint64_t>(p.batch * bit_words(p.n_visible));
         const Values values = pack_rows(p.v0_dense, p.batch, p.n_visible, rows, p.threads);
         if (values == Values::other) invalid("v0: expected values in [0, 1], got a value outside it or NaN");
         if (values == Values::unit_interval) {
             v0.dense = p.v0_dense;
             return v0;
         }
-        transpose_bits(rows, p.batch, p.n_visible, unit_major, p.threads);
+        transpose_bits(rows, p.batch, p.n_visible, bits, p.threads);
     }
-    append_bias_unit(unit_major, p.n_visible, p.batch);
-    v0.rows = rows;
-    v0.unit_major = unit_major;
+    append_bias_unit(bits, p.n_visible, p.batch);
+    v0.bits = bits;
     return v0;
 }
 
@@ -101,64 +109,51 @@ void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
     const int64_t V = p.n_visible, H = p.n_hidden;
     const bool persistent = p.chains != nullptr;
     const int64_t n_chains = persistent ? p.n_chains : p.batch;
-    const int64_t v_words = bit_words(V), h_words = bit_words(H);
+    const int64_t batch_words = bit_words(p.batch), chain_words = bit_words(n_chains);
     Workspace workspace;
 
     // Positive phase: p(h | v0) / batch, and for CD the sample that starts the chain.
     const Positive v0 = prepare(p, workspace);
     float* p0 = workspace.take<float>(p.batch * H);
-    uint64_t* h_rows = workspace.take<uint64_t>(n_chains * h_words);
-    uint64_t* v_rows = workspace.take<uint64_t>(n_chains * v_words);
+    uint64_t* hidden = workspace.take<uint64_t>(H * chain_words);
     HalfStep up = to_hidden(p, p.batch);
-    up.in_rows = v0.rows;
+    up.in_bits = v0.bits;
     up.in_dense = v0.dense;
     up.probs = p0;
     up.prob_scale = 1.0f / static_cast<float>(p.batch);
-    up.out_rows = persistent ? nullptr : h_rows;
+    up.out_bits = persistent ? nullptr : hidden;
     up.offset = p.offset;
     if (!half_step(up)) invalid("w: expected finite values, got NaN or infinity");
 
     // Negative phase: k alternations, ending on p(h | vk), negated so that both phases are one sum.
     double differences = std::numeric_limits<double>::quiet_NaN();
     float* pk = workspace.take<float>(n_chains * H);
-    if (persistent) transpose_bits(p.chains, V, n_chains, v_rows, p.threads);
+    uint64_t* vk = workspace.take<uint64_t>((V + 1) * chain_words);
+    append_bias_unit(vk, V, n_chains);
     for (int step = 0; step < p.k; ++step) {
         if (persistent || step > 0) {
             HalfStep h = to_hidden(p, n_chains);
-            h.in_rows = v_rows;
-            h.out_rows = h_rows;
+            h.in_bits = step == 0 ? p.chains : vk;
+            h.out_bits = hidden;
             h.offset = p.offset + 2 * static_cast<uint64_t>(step);
             half_step(h);
         }
         HalfStep v = to_visible(p, n_chains);
-        v.in_rows = h_rows;
-        v.out_rows = v_rows;
+        v.in_bits = hidden;
+        v.out_bits = vk;
         v.offset = p.offset + 2 * static_cast<uint64_t>(step) + 1;
         half_step(v);
-        if (step == 0 && !persistent && v0.rows)
-            differences = static_cast<double>(count_differences(v0.rows, v_rows, p.batch * v_words));
-        if (step == 0 && !persistent && v0.dense) {
-            double sum = 0.0;
-            for (int64_t r = 0; r < p.batch; ++r)
-                for (int64_t i = 0; i < V; ++i) {
-                    const double bit = static_cast<double>(v_rows[r * v_words + i / 64] >> (i % 64) & 1);
-                    const double d = static_cast<double>(v0.dense[r * V + i]) - bit;
-                    sum += d * d;
-                }
-            differences = sum;
-        }
+        if (step == 0 && !persistent)
+            differences = v0.bits ? static_cast<double>(count_differences(v0.bits, vk, V * batch_words))
+                                  : squared_differences(v0.dense, vk, p.batch, V);
     }
     HalfStep last = to_hidden(p, n_chains);
-    last.in_rows = v_rows;
+    last.in_bits = vk;
     last.probs = pk;
     last.prob_scale = -1.0f / static_cast<float>(n_chains);
     half_step(last);
 
     // Statistics and update, a block of hidden units at a time.
-    const int64_t chain_words = bit_words(n_chains), batch_words = bit_words(p.batch);
-    uint64_t* vk = workspace.take<uint64_t>((V + 1) * chain_words);
-    transpose_bits(v_rows, n_chains, V, vk, p.threads);
-    append_bias_unit(vk, V, n_chains);
     float* dense_grad = nullptr;
     if (v0.dense) {
         dense_grad = workspace.take<float>(V * H);
@@ -192,9 +187,9 @@ void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
         a.unit_stride = 1;
         a.n_units = n_units;
         a.out = grad;
-        a.scratch = bit_product_scratch();
-        if (v0.unit_major) {
-            a.bits = v0.unit_major;
+        a.scratch = lookup_scratch();
+        if (v0.bits) {
+            a.bits = v0.bits;
             a.row_words = static_cast<size_t>(batch_words);
             a.weights = p0 + first;
             a.n_inputs = p.batch;
@@ -203,8 +198,8 @@ void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
         }
         float positive[kMaxUnitBlock];
         for (int u = 0; u < n_units; ++u) {
-            positive[u] = v0.unit_major ? bias_grad[u] : 0.0f;
-            if (!v0.unit_major)
+            positive[u] = v0.bits ? bias_grad[u] : 0.0f;
+            if (!v0.bits)
                 for (int64_t r = 0; r < p.batch; ++r) positive[u] += p0[r * H + first + u];
         }
         a.bits = vk;
@@ -231,7 +226,7 @@ void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
         double sum = 0.0;
         for (int u = 0; u < n_units; ++u) {
             sum += static_cast<double>(positive[u]);
-            const float g = v0.unit_major ? bias_grad[u] : bias_grad[u] + positive[u];
+            const float g = v0.bits ? bias_grad[u] : bias_grad[u] + positive[u];
             float* velocity = p.vel_hid ? p.vel_hid + first + u : nullptr;
             apply_bias(p.b_hid + first + u, velocity, g, p.lr, p.momentum);
         }
@@ -240,8 +235,8 @@ void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
     });
     for (int64_t i = 0; i < V; ++i) {
         double positive = 0.0;
-        if (v0.unit_major)
-            positive = popcount_mean(v0.unit_major + i * batch_words, p.batch);
+        if (v0.bits)
+            positive = popcount_mean(v0.bits + i * batch_words, p.batch);
         else {
             for (int64_t r = 0; r < p.batch; ++r) positive += static_cast<double>(v0.dense[r * V + i]);
             positive /= static_cast<double>(p.batch);

@@ -5,20 +5,29 @@ struct Philox4 {
     vi word[4];
 };
 
-static inline Philox4 philox(vi c0, vi c1, vi c2, vi c3, uint32_t key0, uint32_t key1) {
+// Even and odd lanes go through the rounds apart, each value in the low half of a 64-bit lane: the 32x32 -> 64 products
+// then need no shuffles, and what gathers in the high halves is never read.
+static inline void philox_rounds(vi c[4], uint32_t key0, uint32_t key1) {
     const vi m0 = iset1(0xD2511F53u), m1 = iset1(0xCD9E8D57u);
     for (int round = 0; round < 10; ++round) {
-        vi hi0, lo0, hi1, lo1;
-        mul_hi_lo(m0, c0, &hi0, &lo0);
-        mul_hi_lo(m1, c2, &hi1, &lo1);
-        c0 = ixor(ixor(hi1, c1), iset1(key0));
-        c2 = ixor(ixor(hi0, c3), iset1(key1));
-        c1 = lo1;
-        c3 = lo0;
+        const vi p0 = mul_even(m0, c[0]), p1 = mul_even(m1, c[2]);
+        c[0] = xor3(high_to_even(p1), c[1], iset1(key0));
+        c[2] = xor3(high_to_even(p0), c[3], iset1(key1));
+        c[1] = p1;
+        c[3] = p0;
         key0 += 0x9E3779B9u;
         key1 += 0xBB67AE85u;
     }
-    return {{c0, c1, c2, c3}};
+}
+
+static inline Philox4 philox(vi c0, vi c1, vi c2, vi c3, uint32_t key0, uint32_t key1) {
+    vi even[4] = {c0, c1, c2, c3};
+    vi odd[4] = {high_to_even(c0), high_to_even(c1), high_to_even(c2), high_to_even(c3)};
+    philox_rounds(even, key0, key1);
+    philox_rounds(odd, key0, key1);
+    Philox4 out;
+    for (int w = 0; w < 4; ++w) out.word[w] = merge_even_odd(even[w], odd[w]);
+    return out;
 }
 
 // Word -> uniform in (0, 1): ((w >> 9) + 0.5) * 2^-23, exact in float32.

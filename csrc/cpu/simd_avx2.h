@@ -70,18 +70,20 @@ template <int kBits>
 static inline vi shr(vi a) { return _mm256_srli_epi32(a, kBits); }  // logical
 template <int kBits>
 static inline vi sar(vi a) { return _mm256_srai_epi32(a, kBits); }  // arithmetic
-// High and low halves of the unsigned 32x32 product, per lane.
-static inline void mul_hi_lo(vi a, vi b, vi* hi, vi* lo) {
-    const vi even = _mm256_mul_epu32(a, b);
-    const vi odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32));
-    *hi = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
-    *lo = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+static inline vi xor3(vi a, vi b, vi c) { return _mm256_xor_si256(_mm256_xor_si256(a, b), c); }
+// 64-bit lanes, for 32x32 -> 64 products: of the even 32-bit lanes, high half down, even lanes of a with odd lanes of b.
+static inline vi mul_even(vi a, vi b) { return _mm256_mul_epu32(a, b); }
+static inline vi high_to_even(vi a) { return _mm256_srli_epi64(a, 32); }
+static inline vi merge_even_odd(vi a, vi b_in_even) {
+    return _mm256_blend_epi32(a, _mm256_slli_epi64(b_in_even, 32), 0xAA);
 }
 
 static inline vf cast_f(vi a) { return _mm256_castsi256_ps(a); }
 static inline vi cast_i(vf a) { return _mm256_castps_si256(a); }
 static inline vf to_float(vi a) { return _mm256_cvtepi32_ps(a); }  // signed
 static inline vi to_int(vf a) { return _mm256_cvtps_epi32(a); }    // nearest even
+// a * 2^n for integral n, where neither a nor the result is subnormal or overflows
+static inline vf scale_by_power(vf a, vf n) { return cast_f(iadd(cast_i(a), shl<23>(to_int(n)))); }
 
 // In-register transpose of a kLanes x kLanes tile.
 static inline void transpose(vf r[8]) {

@@ -67,18 +67,30 @@ template <int kBits>
 static inline vi shr(vi a) { return _mm512_srli_epi32(a, kBits); }  // logical
 template <int kBits>
 static inline vi sar(vi a) { return _mm512_srai_epi32(a, kBits); }  // arithmetic
-// High and low halves of the unsigned 32x32 product, per lane.
-static inline void mul_hi_lo(vi a, vi b, vi* hi, vi* lo) {
-    const vi even = _mm512_mul_epu32(a, b);
-    const vi odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
-    *hi = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
-    *lo = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
+static inline vi xor3(vi a, vi b, vi c) { return _mm512_ternarylogic_epi32(a, b, c, 0x96); }
+// 64-bit lanes, for 32x32 -> 64 products: of the even 32-bit lanes, high half down, even lanes of a with odd lanes of b.
+static inline vi mul_even(vi a, vi b) { return _mm512_mul_epu32(a, b); }
+static inline vi high_to_even(vi a) { return _mm512_srli_epi64(a, 32); }
+static inline vi merge_even_odd(vi a, vi b_in_even) {
+    return _mm512_mask_blend_epi32(0xAAAA, a, _mm512_slli_epi64(b_in_even, 32));
 }
+
+// A table of 32 floats in two registers, indexed by the low 5 bits of each lane; and what builds the indices.
+#define HC_HAS_LOOKUP32 1
+static inline vf lookup32(vf low, vf high, vi index) { return _mm512_permutex2var_ps(low, index, high); }
+// Holds x in a register: otherwise GCC reads a table from memory again at every permute, and loads become the limit.
+static inline vf in_register(vf x) {
+    __asm__("" : "+v"(x));
+    return x;
+}
+static inline vi ior_masked(vm m, vi a, vi b) { return _mm512_mask_or_epi32(a, m, a, b); }  // a where m is off
 
 static inline vf cast_f(vi a) { return _mm512_castsi512_ps(a); }
 static inline vi cast_i(vf a) { return _mm512_castps_si512(a); }
 static inline vf to_float(vi a) { return _mm512_cvtepi32_ps(a); }      // signed
 static inline vi to_int(vf a) { return _mm512_cvtps_epi32(a); }        // nearest even
+// a * 2^n for integral n, where neither a nor the result is subnormal or overflows
+static inline vf scale_by_power(vf a, vf n) { return _mm512_scalef_ps(a, n); }
 
 // In-register transpose of a kLanes x kLanes tile.
 static inline void transpose(vf r[16]) {

@@ -106,14 +106,19 @@ template <int kBits>
 static inline vi shr(vi a) { HC_MAP(vi, a.v[i] >> kBits); }  // logical
 template <int kBits>
 static inline vi sar(vi a) { HC_MAP(vi, static_cast<uint32_t>(static_cast<int32_t>(a.v[i]) >> kBits)); }
-// High and low halves of the unsigned 32x32 product, per lane.
-static inline void mul_hi_lo(vi a, vi b, vi* hi, vi* lo) {
-    HC_EACH {
+static inline vi xor3(vi a, vi b, vi c) { HC_MAP(vi, a.v[i] ^ b.v[i] ^ c.v[i]); }
+// 64-bit lanes, for 32x32 -> 64 products: of the even 32-bit lanes, high half down, even lanes of a with odd lanes of b.
+static inline vi mul_even(vi a, vi b) {
+    vi r;
+    for (int i = 0; i < kLanes; i += 2) {
         const uint64_t p = static_cast<uint64_t>(a.v[i]) * b.v[i];
-        hi->v[i] = static_cast<uint32_t>(p >> 32);
-        lo->v[i] = static_cast<uint32_t>(p);
+        r.v[i] = static_cast<uint32_t>(p);
+        r.v[i + 1] = static_cast<uint32_t>(p >> 32);
     }
+    return r;
 }
+static inline vi high_to_even(vi a) { HC_MAP(vi, i % 2 ? 0u : a.v[i + 1]); }
+static inline vi merge_even_odd(vi a, vi b_in_even) { HC_MAP(vi, i % 2 ? b_in_even.v[i - 1] : a.v[i]); }
 
 static inline vf cast_f(vi a) {
     vf r;
@@ -127,6 +132,8 @@ static inline vi cast_i(vf a) {
 }
 static inline vf to_float(vi a) { HC_MAP(vf, static_cast<float>(static_cast<int32_t>(a.v[i]))); }  // signed
 static inline vi to_int(vf a) { HC_MAP(vi, static_cast<uint32_t>(static_cast<int32_t>(lrintf(a.v[i])))); }
+// a * 2^n for integral n, where neither a nor the result is subnormal or overflows
+static inline vf scale_by_power(vf a, vf n) { return cast_f(iadd(cast_i(a), shl<23>(to_int(n)))); }
 
 // Transpose of a kLanes x kLanes tile.
 static inline void transpose(vf r[kLanes]) {

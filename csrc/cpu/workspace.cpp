@@ -20,11 +20,11 @@ struct Arena {
     std::vector<Chunk> chunks;
     size_t chunk = 0, used = 0;  // current chunk and bytes used in it
     int depth = 0;
-    void* product_scratch = nullptr;
+    void* lookup_scratch = nullptr;
 
     ~Arena() {
         free_from(0);
-        std::free(product_scratch);
+        std::free(lookup_scratch);
     }
 
     void free_from(size_t first) {
@@ -96,10 +96,10 @@ Workspace::~Workspace() {
 
 void* Workspace::take_bytes(size_t bytes) { return arena().take(bytes); }
 
-void* bit_product_scratch() {
+void* lookup_scratch() {
     Arena& a = arena();
-    if (!a.product_scratch) a.product_scratch = Arena::allocate(kBitProductScratchBytes);
-    return a.product_scratch;
+    if (!a.lookup_scratch) a.lookup_scratch = Arena::allocate(kLookupScratchBytes);
+    return a.lookup_scratch;
 }
 
 }  // namespace hc

@@ -30,7 +30,7 @@ class Workspace {
     size_t chunk_, used_;  // where the thread's arena stood
 };
 
-// The scratch of one bit_product call on this thread.
-void* bit_product_scratch();
+// The table scratch (kLookupScratchBytes) of one lookup product on this thread.
+void* lookup_scratch();
 
 }  // namespace hc
