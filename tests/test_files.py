@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from hintoncore import files
-from hintoncore.files import FORMAT_VERSION, FileFormatError, load_tensors, save_tensors, write_atomic
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
+from hintoncore import files
+from hintoncore.files import FORMAT_VERSION, FileFormatError, load_tensors, save_tensors, write_atomic
 
 TENSORS: dict[str, NDArray[Any]] = {
     "w": np.arange(6, dtype=np.float32).reshape(2, 3),

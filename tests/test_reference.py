@@ -7,10 +7,11 @@ import math
 
 import numpy as np
 import pytest
-from hintoncore import reference as ref
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from hintoncore import reference as ref
 
 SEED = 0x0123456789ABCDEF
 

@@ -6,13 +6,14 @@ import gzip
 import struct
 from pathlib import Path
 
-import hintoncore as hc
 import numpy as np
 import pytest
-from hintoncore import datasets
-from hintoncore.datasets import DatasetFormatError, DatasetNotFoundError, binarize, binarize_stochastic, load
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import hintoncore as hc
+from hintoncore import datasets
+from hintoncore.datasets import DatasetFormatError, DatasetNotFoundError, binarize, binarize_stochastic, load
 
 STEMS = (
     "train-images-idx3-ubyte",
@@ -75,6 +76,7 @@ def test_mnist_in_root(tmp_path: Path, folder: str, compressed: bool) -> None:
     check_small_mnist(dataset)
     assert dataset.name == "mnist"
     assert dataset.source == str(tmp_path / folder)
+    assert datasets.locate("mnist", tmp_path) == tmp_path / folder
 
 
 def test_root_comes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +117,7 @@ def test_incomplete_folders_are_passed_over(tmp_path: Path, empty_home: Path) ->
 
 
 def test_not_found_says_where_it_looked(tmp_path: Path, empty_home: Path) -> None:
+    assert datasets.locate("mnist", tmp_path) is None
     with pytest.raises(DatasetNotFoundError) as info:
         load("mnist", root=tmp_path)
     message = str(info.value)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-import hintoncore as hc
 import numpy as np
 import pytest
+
+import hintoncore as hc
 from hintoncore import reference as ref
 from hintoncore.likelihood import MAX_EXACT_UNITS, exact_log_likelihood, exact_log_z
 

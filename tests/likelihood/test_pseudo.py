@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hintoncore as hc
 import numpy as np
 import pytest
+
+import hintoncore as hc
 from hintoncore import reference as ref
 from hintoncore.likelihood import pseudo_log_likelihood
 

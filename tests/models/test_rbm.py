@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import hintoncore as hc
 import numpy as np
 import pytest
+
+import hintoncore as hc
 from hintoncore import reference as ref
 from hintoncore.files import FileFormatError, load_tensors, save_tensors
 from hintoncore.models import RBM
@@ -258,6 +259,18 @@ def test_a_second_fit_draws_anew() -> None:
         rbm.steps_trained += 1
         rbm.fit(x, epochs=1, learning_rate=0.0, callbacks=[Watch()])
     assert seen[0] != seen[1]
+
+
+@pytest.mark.parametrize(("persistent", "momenta"), [(False, [0.5] * 5 + [0.9]), (True, [0.5] * 6)])
+def test_default_momentum(persistent: bool, momenta: list[float]) -> None:
+    seen: list[float] = []
+
+    class Watch(hc.train.Callback):
+        def on_epoch(self, trainer: hc.train.Trainer) -> None:
+            seen.append(trainer.history[-1]["momentum"])
+
+    RBM(16, 4).fit(stripes(), epochs=6, persistent=persistent, callbacks=[Watch()])
+    assert seen == momenta
 
 
 @pytest.mark.parametrize(

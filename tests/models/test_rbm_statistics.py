@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 
-import hintoncore as hc
 import numpy as np
 import pytest
+
+import hintoncore as hc
 from hintoncore import reference as ref
 
 N_VISIBLE, N_HIDDEN = 4, 3

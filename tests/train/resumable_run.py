@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+
 from hintoncore import train
 from hintoncore.models import RBM
 

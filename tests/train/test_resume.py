@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from hintoncore import train
 from hintoncore.models import RBM
 

@@ -6,6 +6,7 @@ import json
 import math
 
 import pytest
+
 from hintoncore.train import GUIDE_MOMENTUM, Constant, Exponential, Linear, Schedule, Step
 from hintoncore.train.schedules import as_schedule
 

@@ -9,9 +9,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import hintoncore as hc
 import numpy as np
 import pytest
+
+import hintoncore as hc
 from hintoncore import train
 from hintoncore.files import FileFormatError, load_tensors, save_tensors
 from hintoncore.models import RBM

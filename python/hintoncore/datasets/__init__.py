@@ -5,7 +5,7 @@ Debian and scikit-learn, and says where it looked when it finds nothing.
 """
 
 from hintoncore.datasets._binarize import binarize, binarize_stochastic
-from hintoncore.datasets._catalog import NAMES, load
+from hintoncore.datasets._catalog import NAMES, load, locate
 from hintoncore.datasets._dataset import Dataset, DatasetFormatError, DatasetNotFoundError
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "binarize",
     "binarize_stochastic",
     "load",
+    "locate",
 ]

@@ -14,7 +14,7 @@ from hintoncore.generator import RngLike, as_generator
 __all__ = ["binarize", "binarize_stochastic"]
 
 # A multiple of the word length, so that each chunk of rows fills whole words; bounds the temporary arrays.
-_CHUNK_ROWS = 4096
+_CHUNK_ROWS = 1024
 
 
 def binarize(x: ArrayLike, threshold: float = 0.5) -> BitMatrix:
@@ -46,7 +46,7 @@ def binarize_stochastic(x: ArrayLike, rng: RngLike) -> BitMatrix:
     ----------
     x : array in [0, 1], shape [N, D]
     rng : Generator or int
-        Generator or seed; one offset is consumed for each 4096 rows.
+        Generator or seed; one offset is consumed for each 1024 rows.
 
     Returns
     -------

@@ -16,7 +16,7 @@ import numpy as np
 from hintoncore.datasets._dataset import Dataset, DatasetFormatError, DatasetNotFoundError
 from hintoncore.datasets._idx import read_images, read_labels
 
-__all__ = ["NAMES", "load"]
+__all__ = ["NAMES", "load", "locate"]
 
 _ROOT_VARIABLE = "HINTONCORE_DATA"
 
@@ -61,19 +61,26 @@ def load(name: str, root: str | os.PathLike[str] | None = None) -> Dataset:
     DatasetFormatError
         If a copy is found and is damaged.
     """
+    source = locate(name, root)
+    entry = _ENTRIES[name]
+    if source is None:
+        places = "".join(f"\n  {folder}" for folder in dict.fromkeys(_search_path(entry, root)))
+        raise DatasetNotFoundError(f"data set {name!r} not found; looked in{places}\n{entry.hint}")
+    return entry.read(name, source)
+
+
+def locate(name: str, root: str | os.PathLike[str] | None = None) -> Path | None:
+    """Folder or file that :func:`load` would read, None where there is none; nothing is opened.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    """
     entry = _ENTRIES.get(name)
     if entry is None:
         raise ValueError(f"name: expected one of {', '.join(NAMES)}, given {name!r}")
-    searched: list[Path] = []
-    for folder in _search_path(entry, root):
-        if folder in searched:
-            continue
-        searched.append(folder)
-        source = entry.find(folder)
-        if source is not None:
-            return entry.read(name, source)
-    places = "".join(f"\n  {folder}" for folder in searched)
-    raise DatasetNotFoundError(f"data set {name!r} not found; looked in{places}\n{entry.hint}")
+    return next(filter(None, map(entry.find, _search_path(entry, root))), None)
 
 
 def _search_path(entry: _Entry, root: str | os.PathLike[str] | None) -> Iterator[Path]:

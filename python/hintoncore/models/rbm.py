@@ -18,7 +18,7 @@ from hintoncore.files import FileFormatError, load_tensors, save_tensors
 from hintoncore.generator import Generator, RngLike, as_generator
 from hintoncore.models._rows import as_rows, dense_blocks
 from hintoncore.models.units import unit_type
-from hintoncore.train.schedules import GUIDE_MOMENTUM, Schedule
+from hintoncore.train.schedules import Schedule
 
 if TYPE_CHECKING:
     from hintoncore.train.callbacks import Callback
@@ -29,7 +29,7 @@ Float32Array = NDArray[np.float32]
 
 _FILE_KIND = "rbm"
 _WEIGHT_STD = 0.01
-_BLOCK_ROWS = 1024
+_BLOCK_ROWS = 256
 
 
 class RBM:
@@ -117,7 +117,7 @@ class RBM:
         batch_size: int = 100,
         n_chains: int | None = None,
         learning_rate: float | Schedule = 0.05,
-        momentum: float | Schedule = GUIDE_MOMENTUM,
+        momentum: float | Schedule | None = None,
         weight_decay: float = 0.0002,
         validation: ArrayLike | BitMatrix | None = None,
         callbacks: Sequence[Callback] = (),
@@ -143,8 +143,10 @@ class RBM:
             Rows of an update; the gradient is the mean over the rows actually in the minibatch.
         n_chains : int >= 1, optional
             Persistent chains, ``batch_size`` of them when left out. Only with ``persistent``.
-        learning_rate, momentum : float or Schedule
-            Of ``velocity = momentum * velocity + learning_rate * gradient``.
+        learning_rate : float or Schedule
+        momentum : float or Schedule, optional
+            Of ``velocity = momentum * velocity + learning_rate * gradient``. When left out, 0.5 for five epochs and
+            then 0.9 (guide, section 9); with ``persistent`` 0.5 throughout, as chains have to keep up with the weights.
         weight_decay : float >= 0
             Added to the gradient of ``w`` as ``-weight_decay * w``.
         validation : array or BitMatrix, shape [M, V], optional

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from hintoncore._counts import as_count
-from hintoncore.files import write_atomic
+from hintoncore.files import remove_partial_files, write_atomic
 
 if TYPE_CHECKING:
     from hintoncore.bitmatrix import BitMatrix
@@ -75,6 +75,7 @@ class MetricsWriter(Callback):
 
     def on_start(self, trainer: Trainer) -> None:
         """Write the records there are."""
+        remove_partial_files(self.path)
         write_atomic(self.path, "".join(map(_line, trainer.history)).encode())
 
     def on_epoch(self, trainer: Trainer) -> None:
@@ -225,6 +226,10 @@ class Checkpoint(Callback):
         self.path = Path(path)
         self.every_epochs = as_count(every_epochs, "every_epochs")
         self.every_steps = None if every_steps is None else as_count(every_steps, "every_steps")
+
+    def on_start(self, trainer: Trainer) -> None:  # noqa: ARG002
+        """Remove what a killed run left half written."""
+        remove_partial_files(self.path)
 
     def on_step(self, trainer: Trainer) -> None:
         """Save if it is due."""

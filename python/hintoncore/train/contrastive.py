@@ -16,7 +16,7 @@ from hintoncore._streams import Stream, derive_seed
 from hintoncore.bitmatrix import BitMatrix
 from hintoncore.generator import Generator
 from hintoncore.train.data import TrainingRows, evenly_spaced
-from hintoncore.train.schedules import Constant, Schedule, as_schedule
+from hintoncore.train.schedules import GUIDE_MOMENTUM, Constant, Schedule, as_schedule
 
 if TYPE_CHECKING:
     from hintoncore.models.rbm import RBM
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["CDSettings", "ContrastiveDivergence"]
 
 _MONITORED_ROWS = 1000
+_PERSISTENT_MOMENTUM = 0.5
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class CDSettings:
         batch_size: int,
         n_chains: int | None,
         learning_rate: float | Schedule,
-        momentum: float | Schedule,
+        momentum: float | Schedule | None,
         weight_decay: float,
     ) -> CDSettings:
         """Check the arguments of ``RBM.fit``, whose documentation describes them.
@@ -72,6 +73,8 @@ class CDSettings:
         if not (math.isfinite(weight_decay) and weight_decay >= 0):
             raise ValueError(f"weight_decay: expected a number >= 0, given {weight_decay}")
         batch_size = as_count(batch_size, "batch_size")
+        if momentum is None:
+            momentum = _PERSISTENT_MOMENTUM if persistent else GUIDE_MOMENTUM
         settings = cls(
             k=as_schedule(k, "k"),
             persistent=bool(persistent),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainingRows", "evenly_spaced"]
 
-_BLOCK_ROWS = 1024
+_BLOCK_ROWS = 256
 
 
 class TrainingRows:

@@ -24,7 +24,6 @@ from hintoncore._counts import as_count
 from hintoncore.files import (
     FileFormatError,
     load_tensors,
-    remove_partial_files,
     save_tensors,
 )
 from hintoncore.generator import Generator
@@ -193,7 +192,6 @@ class Trainer:
             if name not in callbacks:
                 raise ValueError(f"{path}: the checkpoint has the state of a callback {name}, pass it again")
             callbacks[name].load_state(callback_state)
-        remove_partial_files(path)
 
     def _run_epoch(self, interrupted: threading.Event) -> None:
         order = np.asarray(Generator(self.task.order_seed, self.epoch).permutation(self.task.n_rows), dtype=np.intp)
