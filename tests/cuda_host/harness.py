@@ -93,12 +93,21 @@ def _object(source: Path, flags: Sequence[str], include: Sequence[Path]) -> Path
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     target = cache_dir() / f"{source.stem}-{digest.hexdigest()[:20]}.o"
+    places = [f"-I{p}" for p in [*include, SHIM, CSRC]]
+    return _make([GXX, *flags, *places, "-x", "c++", "-c", str(source)], target)
+
+
+def _link(objects: Sequence[Path], flags: Sequence[str], target: Path) -> Path:
+    return _make([GXX, *flags, *map(str, objects)], target)
+
+
+def _make(command: Sequence[str], target: Path) -> Path:
+    """Runs a compiler unless `target` is there. It appears whole or not at all, whoever else is building."""
     if not target.exists():
         with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
-            made = Path(scratch) / "made.o"
-            places = [f"-I{p}" for p in [*include, SHIM, CSRC]]
-            _run_tool([GXX, *flags, *places, "-x", "c++", "-c", str(source), "-o", str(made)])
-            made.replace(target)  # whole or not at all, whoever else is building
+            made = Path(scratch) / "made"
+            _run_tool([*command, "-o", str(made)])
+            made.replace(target)
     return target
 
 
@@ -119,14 +128,18 @@ def build(
     objects = [_object(k, kernel_flags, include) for k in kernels]
     objects += [_object(driver, flags, ())] + [_object(r, fast, ()) for r in runtime]
     name = hashlib.sha256(" ".join([mode, *map(str, objects)]).encode()).hexdigest()[:20]
-    target = cache_dir() / f"{driver.stem}-{mode}-{name}"
-    if not target.exists():
-        with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
-            made = Path(scratch) / "made"
-            link = [f for f in _MODE_FLAGS[mode] if f.startswith("-fsanitize")]
-            _run_tool([GXX, "-no-pie", *link, *map(str, objects), "-o", str(made)])
-            made.replace(target)
-    return target
+    link = [f for f in _MODE_FLAGS[mode] if f.startswith("-fsanitize")]
+    return _link(objects, ["-no-pie", *link], cache_dir() / f"{driver.stem}-{mode}-{name}")
+
+
+def build_extension(includes: Sequence[Path]) -> Path:
+    """The Python extension _cuda, its kernels and calls of CUDA on the shim."""
+    flags = [*(f for f in _FLAGS if f != "-no-pie"), "-O0", "-fPIC", "-fvisibility=hidden"]
+    flags += [f"-isystem{p}" for p in includes]
+    sources = sorted(p for p in (CSRC / "cuda").iterdir() if p.suffix in (".cu", ".cpp"))
+    objects = [_object(source, flags, ()) for source in [*sources, SHIM / "runtime.cpp"]]
+    name = hashlib.sha256(" ".join(map(str, objects)).encode()).hexdigest()[:20]
+    return _link(objects, ["-shared"], cache_dir() / f"_cuda-{name}.so")
 
 
 def _record(name: str, value: object) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,6 +145,27 @@ def test_batch_split_changes_no_bit() -> None:
         case.update(batch=last - first, first_sample=first, dense=v[first:last])
         part = harness.array(harness.run(program, case)["sample"], np.float32, last - first, 41)
         np.testing.assert_array_equal(part, whole[first:last])
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+def test_oracle_agrees_with_the_reference(transpose: bool) -> None:
+    """Two people's reading of the semantics; the reference is loaded by its file and needs no build."""
+    spec = importlib.util.spec_from_file_location(
+        "hintoncore_reference", harness.ROOT / "python" / "hintoncore" / "reference.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    reference = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = reference  # where dataclasses look their module up
+    spec.loader.exec_module(reference)
+    shape = Shape(200, 30, 21, transpose=transpose, temperature=1.7, integer=False, seed=2**63 + 9, offset=2**32 + 1)
+    case, v, w, b = make_case(shape)
+    sample, probs, _ = oracle.gibbs(v, w, b, shape.seed, shape.offset, shape.temperature)
+    theirs = reference.gibbs_step(
+        v, case["w"], b, seed=shape.seed, offset=shape.offset, transpose=transpose, temperature=shape.temperature
+    )
+    np.testing.assert_array_equal(theirs[0], sample)
+    np.testing.assert_allclose(theirs[1], probs, rtol=1e-12)
 
 
 def test_sources_follow_the_rules() -> None:

@@ -682,6 +682,8 @@ const char* cudaGetErrorString(cudaError_t code) {
             return "no error";
         case cudaErrorInvalidValue:
             return "invalid argument";
+        case cudaErrorInvalidDevice:
+            return "invalid device ordinal";
         case cudaErrorInvalidConfiguration:
             return "invalid configuration argument";
         default:
@@ -695,6 +697,26 @@ cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int valu
     m.dynamic_limits.insert(m.dynamic_limits.begin(), {kernel, static_cast<size_t>(value)});
     return cudaSuccess;
 }
+
+cudaError_t cudaGetDeviceCount(int* count) {
+    *count = 1;
+    return cudaSuccess;
+}
+cudaError_t cudaGetDevice(int* device) {
+    *device = 0;
+    return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : (m.last_error = cudaErrorInvalidDevice); }
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+    if (device != 0) return m.last_error = cudaErrorInvalidDevice;
+    *properties = {"host shim", 0, 0, 1, 0};
+    return cudaSuccess;
+}
+cudaError_t cudaDriverGetVersion(int* version) {
+    *version = 0;
+    return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) { return cudaDriverGetVersion(version); }
 
 cudaError_t cudaMalloc(void** pointer, size_t bytes) {
     // Real allocations are aligned to 256 bytes; views into them are not, so kernels may count on their types
