@@ -207,8 +207,9 @@ def _print_list(cases: list[tuple[Any, str]]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, write. Exit code 1 when an answer of ours was wrong or a row got slower."""
-    import hintoncore
     from tqdm import tqdm
+
+    import hintoncore
 
     from .harness import libraries, machine
     from .harness.pool import Pool, cores

@@ -58,6 +58,7 @@ def peak_memory() -> int:
 def _images() -> tuple[Any, str]:
     """The MNIST training images, or noise of the same shape and ink, as float32."""
     import numpy as np
+
     from hintoncore import datasets
 
     try:
