@@ -25,6 +25,7 @@ def main(folder: Path, mode: str) -> None:
         x = rng.random((430, 80), dtype=np.float32)
     checkpoint = folder / "checkpoint.safetensors"
     model = RBM(80, 40, seed=9)
+    model.w *= 50  # strong couplings: chains remember where they were
     model.fit(
         x,
         epochs=12,

@@ -226,9 +226,7 @@ def test_early_stopping(mode: str, values: list[float | None], epochs: int) -> N
 def test_an_early_stop_outlives_a_resumption(tmp_path: Path) -> None:
     def run(epochs: int, resume: Path | None = None) -> RBM:
         stop = train.EarlyStopping("hidden_mean", patience=2, min_delta=10.0)
-        return RBM(12, 3).fit(
-            data(), epochs, callbacks=[train.Checkpoint(tmp_path / "c", every_epochs=100), stop], resume=resume
-        )
+        return RBM(12, 3).fit(data(), epochs, callbacks=[train.Checkpoint(tmp_path / "c"), stop], resume=resume)
 
     assert run(50).epochs_trained == 3
     assert run(50, tmp_path / "c").epochs_trained == 3
