@@ -1,11 +1,10 @@
 // Packing and unpacking of 0/1 states: dense float [batch, units] <-> uint64 [units, ceil(batch / 64)].
 //
-// Maths     bit i of word j of row u is the state of unit u in sample 64*j + i; padding bits are zero.
-// Layout    lanes of a warp are neighbouring units, so the dense side is read and written in whole 128-byte
-// lines; the
-//           words, 1/32 of the traffic, are strided.
-// Tile      a thread makes or takes one word: 64 samples of one unit; a block is 128 units of one word
-// column. Bound     Estimate, never timed: memory, 4 bytes per state.
+// Maths:  bit i of word j of row u is the state of unit u in sample 64*j + i; padding bits are zero.
+// Layout: lanes of a warp are neighbouring units, so the dense side is read and written in whole 128-byte lines. The
+//         words, 1/32 of the traffic, are strided.
+// Tile:   a thread makes or takes one word, 64 samples of one unit; a block is 128 units of one word column.
+// Bound:  Estimate, never timed: memory, 4 bytes per state.
 #pragma once
 
 #include "cuda/bits.h"

@@ -1,23 +1,17 @@
 // Gibbs half-step of a Boltzmann machine with 0/1 units, on bit-packed unit-major states.
 //
-// Maths     x[s, o] = bias[o] + sum_i w(i, o) in[s, i];  out[s, o] = 1 iff u (1 + exp(-x / T)) < 1, with u
-// the Philox draw of
-//           (seed, offset, unit o, sample s) (common/philox.h), which is u < sigmoid(x / T) without a
-//           division by it. Each sum is taken in fp32 in the order of the inputs, whatever the grid: results
-//           depend on no tile size.
-// Layout    in and out: uint64 [units, ceil(batch / 64)], lanes of a warp are samples; w by strides, staged
-// through shared
-//           memory; probs float [batch, n_out], where a lane writes 8 neighbours (a whole 32-byte sector).
-// Tile      A block of 8 warps computes 32 outputs x 128 samples, 32 inputs at a time; a warp computes 8
-// outputs x 64
-//           samples, a lane the samples `lane` and `lane + 32` of one word, so that two ballots are the
-//           packed output word. The next tile travels from global memory to registers while this one is
-//           used. 5.1 KiB of shared memory.
-// Bound     Estimate from the instructions that nvcc 13.0 makes for sm_90, never timed: fp32 issue slots. 8 inputs take
-// a warp
-//           191 instructions, 128 of them FMA (24 broadcast loads, 32 to turn bits into floats), and a tile of 32
-//           inputs some 920 with its staging: at most 56 % of the fp32 FMA peak. Traffic to L2 is 4/128 byte of weights
-//           and 1/256 of states per multiply-add, far from any memory bound.
+// Maths:  x[s, o] = bias[o] + sum_i w(i, o) in[s, i];  out[s, o] = 1 iff u (1 + exp(-x / T)) < 1, where u is the
+//         Philox draw of (seed, offset, unit o, sample s), see common/philox.h. That is u < sigmoid(x / T) without a
+//         division by it. Each sum is taken in fp32 in the order of the inputs, so no tile size shows in a result.
+// Layout: in and out uint64 [units, ceil(batch / 64)], lanes of a warp are samples; w by strides, staged through
+//         shared memory; probs float [batch, n_out], where a lane writes 8 neighbours (a whole 32-byte sector).
+// Tile:   A block of 8 warps computes 32 outputs x 128 samples, 32 inputs at a time. A warp computes 8 outputs x 64
+//         samples, a lane the samples `lane` and `lane + 32` of one word, so that two ballots are the packed output
+//         word. The next tile travels from global memory to registers while this one is used. 5 KiB of shared memory.
+// Bound:  Estimate from the instructions that nvcc 13.0 makes for sm_90, never timed: fp32 issue slots. 8 inputs take
+//         a warp 191 instructions, 128 of them FMA (24 broadcast loads, 32 to turn bits into floats), a tile of 32
+//         inputs some 920 with its staging: at most 56 % of the fp32 FMA peak. Traffic to L2 is 4/128 byte of
+//         weights and 1/256 of states per multiply-add, far from any memory bound.
 #pragma once
 
 #include "common/philox.h"
@@ -45,9 +39,9 @@ struct TileSpot {
     int output;
 };
 
-// Which weight of the tile a thread carries in round r. Neighbouring lanes take neighbouring addresses: along
-// the outputs, or, when the inputs are the fast axis, in patches of 8 inputs x 4 outputs, whose stores touch
-// 32 different banks.
+// Which weight of the tile a thread carries in round r. Neighbouring lanes take neighbouring addresses: along the
+// outputs, or, when the inputs are the fast axis, in patches of 8 inputs x 4 outputs, whose stores touch 32
+// different banks.
 __device__ inline TileSpot weight_spot(int thread, int round, bool inputs_are_fast) {
     const int lane = thread % 32;
     const int chunk = round * (GibbsTile::kThreads / 32) + thread / 32;

@@ -1,9 +1,8 @@
 // What every kernel file of this folder starts from: shared memory by macro, and the only way to launch.
 //
-// The same sources are compiled by nvcc for GPUs and by a host compiler for the test harness in
-// tests/cuda_host, which brings its own <cuda_runtime.h>. That is why shared memory is declared by macro (the
-// harness gives each block an object of exact size) and why kernels are launched by function (the harness has
-// no <<<>>>).
+// The same sources are compiled by nvcc for GPUs and by a host compiler for the test harness in tests/cuda_host,
+// which brings its own <cuda_runtime.h>. That is why shared memory is declared by macro (the harness gives each
+// block an object of exact size) and why kernels are launched by function (the harness has no <<<>>>).
 #pragma once
 
 #include <cuda_runtime.h>
@@ -38,9 +37,9 @@ struct Extent {
     int64_t x = 1, y = 1, z = 1;
 };
 
-// Enqueues kernel(args...) on the caller's stream; never waits. Throws Error for an impossible configuration
-// or a launch that the runtime refuses. An error that an earlier kernel left behind is reported here as such,
-// not as this kernel's.
+// Enqueues kernel(args...) on the caller's stream; never waits. Throws Error for an impossible configuration or a
+// launch that the runtime refuses. An error that an earlier kernel left behind is reported here as such, not as this
+// kernel's.
 template <typename... Parameters, typename... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), Extent grid, Extent block, size_t dynamic_shared,
             cudaStream_t stream, Arguments&&... arguments) {

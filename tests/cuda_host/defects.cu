@@ -15,7 +15,7 @@ using hc::cuda::launch;
 constexpr int kThreads = 256;
 constexpr int kBlocks = 4;
 
-// ------------------------------------------------------------------------------------------- tree sum in shared memory
+// --------------------------------------------------------------------------- tree sum in shared memory
 template <int kDefect>
 __global__ void block_sum(const float* in, float* out) {
     SHARED(float, partial, kThreads);
@@ -37,7 +37,7 @@ __global__ void block_sum(const float* in, float* out) {
     if (t == 0) out[blockIdx.x] = partial[0];
 }
 
-// ---------------------------------------------------------------------------------------------------- within one warp
+// ------------------------------------------------------------------------------------- within one warp
 template <int kDefect>
 __global__ void warp_exchange(const float* in, float* out) {
     SHARED(float, slot, 64);
@@ -93,8 +93,7 @@ __global__ void intrinsics(const float* in, float* out, unsigned* counts) {
     out[t] = __ldg(in + t);
 }
 
-// --------------------------------------------------------------------------------------------------------------
-// atomics
+// --------------------------------------------------------------------------------------------- atomics
 template <int kDefect>
 __global__ void histogram(const float* in, float* out, unsigned* counts, uint8_t* bytes) {
     SHARED(unsigned, local, 16);
@@ -166,7 +165,7 @@ __global__ void last_block(const float* in, float* out, unsigned* counts) {
     }
 }
 
-// -------------------------------------------------------------------------------------------------- vectors and bounds
+// ---------------------------------------------------------------------------------- vectors and bounds
 template <int kDefect>
 __global__ void copy4(const float* in, float* out) {
     const unsigned t = threadIdx.x;

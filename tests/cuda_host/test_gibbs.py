@@ -147,6 +147,24 @@ def test_batch_split_changes_no_bit() -> None:
         np.testing.assert_array_equal(part, whole[first:last])
 
 
+@pytest.mark.parametrize(
+    ("counter", "key", "expected"),
+    [
+        ([0] * 4, (0, 0), "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+        ([0xFFFFFFFF] * 4, (0xFFFFFFFF, 0xFFFFFFFF), "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+        (
+            [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344],
+            (0xA4093822, 0x299F31D0),
+            "d16cfe09 94fdcceb 5001e420 24126ea1",
+        ),
+    ],
+)
+def test_oracle_gives_the_published_vectors(counter: list[int], key: tuple[int, int], expected: str) -> None:
+    """Random123's known answers for philox4x32-10."""
+    words = oracle.philox4x32_10([np.array([c], np.uint64) for c in counter], key)
+    assert " ".join(f"{int(w[0]):08x}" for w in words) == expected
+
+
 @pytest.mark.parametrize("transpose", [False, True])
 def test_oracle_agrees_with_the_reference(transpose: bool) -> None:
     """Two people's reading of the semantics; the reference is loaded by its file and needs no build."""

@@ -1,6 +1,5 @@
-// Twin of the parts of <cuda_runtime.h> that the kernels of csrc/cuda use, so that the same sources compile
-// with `g++ -x c++` and run on the CPU, one fiber per CUDA thread. See ../README.md for what is and is not
-// here.
+// Twin of the parts of <cuda_runtime.h> that the kernels of csrc/cuda use, so that the same sources compile with
+// `g++ -x c++` and run on the CPU, one fiber per CUDA thread. See ../README.md for what is and is not here.
 //
 // This header holds syntax and types only; what a barrier or a shuffle does is in runtime.cpp, which is never
 // compiled with race instrumentation.
@@ -23,8 +22,7 @@
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
 
-// ---------------------------------------------------------------------------------------------------- vector
-// types
+// ---------------------------------------------------------------------------------------- vector types
 struct uint3 {
     unsigned x, y, z;
 };
@@ -46,8 +44,7 @@ extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
 constexpr int warpSize = 32;
 
-// ------------------------------------------------------------------------------------------------- runtime
-// underneath
+// ---------------------------------------------------------------------------------- runtime underneath
 namespace hc_shim {
 
 struct Place {
@@ -77,13 +74,12 @@ enum class WarpOp {
 enum class BlockOp { kSync, kCount, kAnd, kOr };
 
 int block_barrier(BlockOp op, int predicate, Place place);
-// Deposits `value` and waits for the lanes of `mask`. `source` is the absolute lane read by a shuffle (-1:
-// its own value).
+// Deposits `value` and waits for the lanes of `mask`. `source` is the absolute lane read by a shuffle (-1: its own
+// value).
 uint64_t warp_collective(WarpOp op, unsigned mask, uint64_t value, int source, Place place);
 unsigned lane_id();
 void fence(bool whole_grid);
-// Brackets one atomic read-modify-write: checks alignment, tells the race detector, lets other threads run
-// first.
+// Brackets one atomic read-modify-write: checks alignment, tells the race detector, lets other threads run first.
 void begin_atomic(void* address, size_t size, Place place);
 void copy_bytes(void* to, const void* from, size_t n);  // never instrumented for races
 void* shared_object(const void* site, size_t bytes, size_t alignment);
@@ -126,8 +122,7 @@ T atomic(T* address, F&& update, Place place) {
     type(&name)[n] = ::hc_shim::shared_array<type, n>(&hc_shim_site_##name)
 #define DYN_SHARED(type, name) type* const name = static_cast<type*>(::hc_shim::dynamic_shared())
 
-// ------------------------------------------------------------------------------------------------ barriers
-// and fences
+// --------------------------------------------------------------------------------- barriers and fences
 inline void __syncthreads(HC_SHIM_PLACE) { hc_shim::block_barrier(hc_shim::BlockOp::kSync, 0, HC_SHIM_HERE); }
 inline int __syncthreads_count(int p, HC_SHIM_PLACE) {
     return hc_shim::block_barrier(hc_shim::BlockOp::kCount, p, HC_SHIM_HERE);
@@ -145,8 +140,7 @@ inline void __threadfence_block() { hc_shim::fence(false); }
 inline void __threadfence() { hc_shim::fence(true); }
 inline void __threadfence_system() { hc_shim::fence(true); }
 
-// ----------------------------------------------------------------------------------------------------- warp
-// intrinsics
+// ------------------------------------------------------------------------------------- warp intrinsics
 template <typename T>
 T __shfl_sync(unsigned mask, T v, int source, int width = 32, HC_SHIM_PLACE) {
     const int lane = static_cast<int>(hc_shim::lane_id()), base = lane & ~(width - 1);
@@ -204,8 +198,7 @@ HC_SHIM_REDUCE(__reduce_or_sync, unsigned, kReduceOr)
 HC_SHIM_REDUCE(__reduce_xor_sync, unsigned, kReduceXor)
 #undef HC_SHIM_REDUCE
 
-// -------------------------------------------------------------------------------------------------------------
-// atomics
+// --------------------------------------------------------------------------------------------- atomics
 #define HC_SHIM_ATOMIC(name, type, expression)                                                       \
     inline type name(type* address, type v, HC_SHIM_PLACE) {                                         \
         return hc_shim::atomic(address, [v](type old) -> type { return expression; }, HC_SHIM_HERE); \
@@ -238,8 +231,7 @@ T atomicCAS(T* address, T expected, T desired, HC_SHIM_PLACE) {
     return hc_shim::atomic(address, [=](T old) -> T { return old == expected ? desired : old; }, HC_SHIM_HERE);
 }
 
-// ------------------------------------------------------------------------------------------------------
-// small functions
+// ------------------------------------------------------------------------------------- small functions
 template <typename T>
 T __ldg(const T* p) {
     return *p;
@@ -268,8 +260,7 @@ inline float __expf(float x) { return expf(x); }
 inline float __logf(float x) { return logf(x); }
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 
-// ----------------------------------------------------------------------------------------------------------
-// host calls
+// ------------------------------------------------------------------------------------------ host calls
 typedef int cudaError_t;
 typedef struct CUstream_st* cudaStream_t;
 enum : int {

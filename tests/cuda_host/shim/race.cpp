@@ -1,20 +1,19 @@
-// Race detector: kernels are compiled with -fsanitize=thread and linked to these hooks instead of libtsan,
-// because what orders accesses here are CUDA's rules and not those of host threads.
+// Race detector: kernels are compiled with -fsanitize=thread and linked to these hooks instead of libtsan, because what
+// orders accesses here are CUDA's rules and not those of host threads.
 //
-// Two accesses to a byte, one of them a write, are a race unless one of these orders them:
-//   - __syncthreads between them, for threads of a block;
-//   - __syncwarp between them, for lanes of a warp that both take part (shuffles, votes and reductions do not
-//   count);
-//   - both are atomic;
-//   - fence, atomic  ->  atomic on the same address, fence, with fences wide enough (__threadfence_block does
-//   not reach
-//     other blocks). A fence covers what its own thread has done and has been ordered after: fences by other
-//     threads before a barrier do not count, as in the PTX memory model.
+// Two accesses to a byte, one of them a write, are a race unless
+//   - both are atomic, or
+//   - __syncthreads is between them, for threads of a block, or
+//   - __syncwarp is between them, for lanes of a warp that both take part (shuffles, votes and reductions do not
+//     count), or
+//   - fence, atomic  ->  atomic on the same address, fence  is between them, with fences that reach far enough
+//     (__threadfence_block stays in its block). A fence covers what its own thread has done and is ordered after.
+//     Fences by other threads before a barrier do not count, as in the PTX memory model.
 // Blocks are never ordered by having run one after another. Each launch starts with a clean slate.
 //
-// Every access is compared with the recorded ones by the clocks below, so a race is found in any interleaving
-// in which both accesses happen, and nothing else is reported. One thing is approximate: per byte, reads and
-// atomics of earlier blocks are represented by two of those blocks.
+// Every access is compared with the recorded ones by the clocks below, so a race is found in any interleaving in which
+// both accesses happen, and nothing else is reported. One thing is approximate: per byte, reads and atomics of earlier
+// blocks are represented by two of those blocks.
 #include <stdio.h>
 #include <unistd.h>
 
@@ -97,8 +96,7 @@ struct Page {
     }
 };
 
-// What a thread is ordered after, outside its own barriers: per block the epochs that are wholly known, and
-// clocks.
+// What a thread is ordered after, outside its own barriers: per block the epochs that are wholly known, and clocks.
 struct Knowledge {
     struct OfBlock {
         uint32_t epoch = 0;
@@ -361,8 +359,7 @@ const bool installed = (race_hooks = &hooks, true);
 }  // namespace
 }  // namespace hc_shim
 
-// ------------------------------------------------------------------------- what g++ -fsanitize=thread makes
-// calls to
+// ----------------------------------------------------------- what g++ -fsanitize=thread makes calls to
 #define HC_PC reinterpret_cast<uintptr_t>(__builtin_return_address(0))
 #define HC_HOOK(name, bytes)                                                                                  \
     void __tsan_read##name(void* p) { hc_shim::access(reinterpret_cast<uintptr_t>(p), bytes, false, HC_PC); } \

@@ -142,8 +142,7 @@ uint64_t next_random() {  // splitmix64
     return z ^ (z >> 31);
 }
 
-// ---------------------------------------------------------------------------------------------------- padded
-// memory
+// --------------------------------------------------------------------------------------- padded memory
 void fill(const Padded& p) { memset(p.begin, m.poison, p.bytes); }
 
 // An address aligned to `alignment` and to nothing more, so that code relying on luck is found.
@@ -190,8 +189,7 @@ void check_canary(const Padded& p, const char* what) {
 #endif
 }
 
-// --------------------------------------------------------------------------------------------------------
-// scheduling
+// ------------------------------------------------------------------------------------------ scheduling
 void make_ready(int t) {
     m.fibers[t].state = State::kReady;
     m.ready[t / 64] |= uint64_t{1} << (t % 64);
@@ -306,8 +304,7 @@ std::string describe(int t) {
     fail("deadlock", "no thread of block (%u,%u,%u) can go on:%s", blockIdx.x, blockIdx.y, blockIdx.z, text.c_str());
 }
 
-// -------------------------------------------------------------------------------------------------- warp
-// collectives
+// ------------------------------------------------------------------------------------ warp collectives
 uint64_t poisoned_word() { return 0x0101010101010101u * m.poison; }
 
 void complete(int warp, Group g) {
@@ -404,8 +401,7 @@ void complete_groups(int warp) {
     }
 }
 
-// -------------------------------------------------------------------------------------------------------------
-// fibers
+// ---------------------------------------------------------------------------------------------- fibers
 extern "C" void hc_fiber_main() {
 #if HC_ASAN
     __sanitizer_finish_switch_fiber(nullptr, &m.scheduler_bottom, &m.scheduler_size);
@@ -666,8 +662,7 @@ cudaError_t run_grid(const cudaLaunchConfig_t& c, const void* kernel, void (*cal
 
 }  // namespace hc_shim
 
-// ----------------------------------------------------------------------------------------------------------
-// host calls
+// ------------------------------------------------------------------------------------------ host calls
 using hc_shim::m;
 
 cudaError_t cudaGetLastError() {
