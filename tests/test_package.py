@@ -112,7 +112,9 @@ def test_config_is_json_and_consistent(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_kernel_list_is_the_dispatch_list() -> None:
     rows = re.findall(
-        r"^HC_KERNEL\((\w+), \w+\)", (ROOT / "csrc" / "cpu" / "kernels.inc").read_text(encoding="utf-8"), re.MULTILINE
+        r"^HC_(?:LANE_)?KERNEL\((\w+), \w+\)",
+        (ROOT / "csrc" / "cpu" / "kernels.inc").read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
     assert _core.kernel_names() == rows
     assert len(set(rows)) == len(rows)
