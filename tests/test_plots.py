@@ -41,14 +41,17 @@ def test_every_image_is_in_the_mosaic_once() -> None:
     canvas = plots.image_grid(images, (2, 3), "seven").axes[0].images[0].get_array()
     values, counts = np.unique(np.ma.compressed(canvas), return_counts=True)
     np.testing.assert_allclose(values, np.arange(1, 8) / 10, rtol=1e-6)
-    assert (counts == 6).all()
+    assert len(set(counts)) == 1
+    assert counts[0] % 6 == 0
 
 
 def test_reconstructions_lie_below_their_originals() -> None:
     originals, models = np.zeros((20, 4)), np.ones((20, 4))
     canvas = plots.reconstructions(originals, models, (2, 2)).axes[0].images[0].get_array()
     rows = [set(np.ma.compressed(row)) for row in canvas]
-    assert [row for row in rows if row] == [{0.0}, {0.0}, {1.0}, {1.0}] * 2
+    inked = [row for row in rows if row]
+    bands = [row for row, above in zip(inked, [set(), *inked], strict=False) if row != above]
+    assert bands == [{0.0}, {1.0}] * 2
 
 
 def test_curves_draw_what_the_records_have() -> None:

@@ -120,7 +120,7 @@ def _panel(axis: Any, rows: list[dict[str, Any]], names: list[str]) -> None:
     peak = max((speed for _, speed in shown), default=0.0)
     axis.set_ylim(0, peak if peak >= 1.04 * highest else 1.1 * highest)
     axis.set_xlim(-0.6, len(rows) - 0.4)
-    axis.set_xticks(range(len(rows)), [row["case"] for row in rows], fontsize=8.5)
+    axis.set_xticks(range(len(rows)), [row["case"].replace(" ", "\n", 1) for row in rows], fontsize=8.5)
     unit = rows[0]["unit"]
     axis.set_ylabel(f"effective {unit}" if peak and highest > peak else unit)
     axis.grid(axis="y", color="#dddddd", linewidth=0.7, zorder=0)
@@ -130,4 +130,4 @@ def _panel(axis: Any, rows: list[dict[str, Any]], names: list[str]) -> None:
 
 
 def _short(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2g}"
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"

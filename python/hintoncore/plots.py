@@ -28,8 +28,8 @@ __all__ = ["available", "image_grid", "receptive_fields", "reconstructions", "sa
 INSTALL_HINT = 'matplotlib is not installed: pip install "hintoncore[plot]"'
 
 _DPI = 150
-_GAP = 1  # pixels between the images of a mosaic
-_MIN_ZOOM, _PIXELS_WIDE = 2, 1000
+_GAP = 4  # screen pixels between the images of a mosaic
+_MIN_ZOOM, _MAX_ZOOM, _PIXELS_WIDE = 2, 16, 1000
 _COLOURS = {"train": "#1f4e79", "held out": "#c0392b", "exact": "#2e7d32"}
 
 Image = NDArray[np.float32]
@@ -130,7 +130,7 @@ def reconstructions(originals: ArrayLike, reconstructed: ArrayLike, image_shape:
         np.stack(rows),
         "Held-out images, each above its reconstruction",
         columns=columns,
-        pair_gap=max(2, image_shape[0] // 6),
+        pair_gap=12,
     )
 
 
@@ -169,9 +169,11 @@ class _Panel:
     def draw(self, axes: Axes, records: Sequence[Mapping[str, Any]]) -> None:
         from matplotlib.ticker import MaxNLocator
 
+        ends: list[tuple[float, float, str]] = []
         for name, (label, colour) in self.curves.items():
             epochs, values = _series(records, name)
             if epochs:
+                ends.append((values[-1], epochs[-1], _COLOURS[colour]))
                 axes.plot(
                     epochs,
                     values,
@@ -181,16 +183,6 @@ class _Panel:
                     marker="o" if len(epochs) <= 20 else None,
                     markersize=3.5,
                 )
-                axes.annotate(
-                    f"{values[-1]:.4g}",
-                    (epochs[-1], values[-1]),
-                    xytext=(5, 0),
-                    textcoords="offset points",
-                    fontsize=8,
-                    color=_COLOURS[colour],
-                    va="center",
-                    annotation_clip=False,
-                )
         if self.gap is not None:
             self._fill_gap(axes, records, *self.gap)
         axes.set_title(self.title, fontsize=11, loc="left")
@@ -198,6 +190,7 @@ class _Panel:
         axes.set_ylabel(self.unit)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.08)
+        _label_ends(axes, ends)
         axes.grid(color="#e4e4e4", linewidth=0.7)
         axes.set_axisbelow(True)
         for side in ("top", "right"):
@@ -247,6 +240,24 @@ _PANELS = (
 )
 
 
+def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
+    """Write the last value beside each curve, moving labels up that would lie on one another."""
+    low, high = axes.get_ylim()
+    height = -math.inf
+    for value, epoch, colour in sorted(ends):
+        height = max(value, height + 0.05 * (high - low))
+        axes.annotate(
+            f"{value:.4g}",
+            (epoch, height),
+            xytext=(5, 0),
+            textcoords="offset points",
+            fontsize=8,
+            color=colour,
+            va="center",
+            annotation_clip=False,
+        )
+
+
 def _series(records: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:
     known = [(record["epoch"], record[name]) for record in records if name in record]
     return [float(epoch) for epoch, _ in known], [float(value) for _, value in known]
@@ -287,9 +298,9 @@ def _mosaic_figure(
 
     if columns is None:
         columns = math.ceil(math.sqrt(len(images) * images.shape[1] / images.shape[2]))
-    canvas = _mosaic(images, columns, pair_gap)
-    zoom = max(_MIN_ZOOM, _PIXELS_WIDE // canvas.shape[1])
-    height, width = (size * zoom / _DPI for size in canvas.shape)
+    zoom = min(_MAX_ZOOM, max(_MIN_ZOOM, (_PIXELS_WIDE // columns - _GAP) // images.shape[2]))
+    canvas = _mosaic(images.repeat(zoom, axis=1).repeat(zoom, axis=2), columns, pair_gap)
+    height, width = (size / _DPI for size in canvas.shape)
     left, right, top, bottom = 0.15, 0.95 if scale_label else 0.15, 0.45, 0.15  # margins in inches
     wide = max(width + left + right, 0.4 + 0.085 * len(title))
     figure = Figure(figsize=(wide, height + top + bottom))

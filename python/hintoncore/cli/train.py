@@ -113,6 +113,9 @@ def run(args: argparse.Namespace) -> int:
     from hintoncore.files import write_atomic
 
     settings = _settings(args)
+    if settings["data"] not in datasets.NAMES:
+        known = ", ".join(datasets.NAMES)
+        raise ValueError(f"--data: there is no {settings['data']!r}; known are {known} (see hintoncore info)")
     data = datasets.load(settings["data"], root=args.data_root)
     if args.threads is not None:
         hintoncore.set_num_threads(args.threads)
