@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import hintoncore as hc
 from hintoncore import reference as ref
@@ -79,6 +81,24 @@ def test_deterministic_methods_match_their_formulas(model: RBM, x: np.ndarray, p
     np.testing.assert_allclose(model.free_energy(rows), energy, atol=1e-5)
     assert model.transform(rows).dtype == np.float32
     assert model.free_energy(rows).dtype == np.float64
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 140), st.integers(1, 70), st.integers(1, 40), st.booleans(), st.integers(0, 2**32))
+def test_any_size(rows: int, n_visible: int, n_hidden: int, packed: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rbm = RBM(n_visible, n_hidden)
+    for parameter in rbm.parameters().values():
+        parameter[...] = rng.normal(size=parameter.shape)
+    x = rng.integers(0, 2, (rows, n_visible))
+    given_rows = hc.BitMatrix.from_dense(x) if packed else x
+    hidden = ref.sigmoid(x @ rbm.w.astype(float) + rbm.b_hid)
+    np.testing.assert_allclose(rbm.transform(given_rows), hidden, atol=1e-5)
+    expected = ref.free_energy(x, rbm.w, rbm.b_vis, rbm.b_hid)
+    np.testing.assert_allclose(rbm.free_energy(given_rows), expected, atol=1e-3)
+    assert rbm.sample(rows, 2, initial=given_rows).shape == (rows, n_visible)
+    rbm.fit(given_rows, epochs=1, batch_size=7, learning_rate=0.01)
+    assert rbm.steps_trained == -(-rows // 7)
 
 
 def test_grey_values_are_probabilities(model: RBM) -> None:
@@ -207,8 +227,8 @@ def test_an_epoch_is_a_chain_of_reference_updates(persistent: bool, grey: bool) 
     if grey:
         x = 0.8 * x + 0.1 * np.random.default_rng(9).random(x.shape, dtype=np.float32)
     rbm, start = RBM(16, 7, seed=2), RBM(16, 7, seed=2)
-    settings: dict[str, Any] = {"batch_size": 100, "k": 2, "learning_rate": 0.2, "momentum": 0.5, "weight_decay": 0.01}
-    rbm.fit(x, epochs=1, persistent=persistent, n_chains=40 if persistent else None, **settings)
+    options: dict[str, Any] = {"batch_size": 100, "k": 2, "learning_rate": 0.2, "momentum": 0.5, "weight_decay": 0.01}
+    rbm.fit(x, epochs=1, persistent=persistent, n_chains=40 if persistent else None, **options)
 
     from hintoncore._streams import Stream, derive_seed
 
