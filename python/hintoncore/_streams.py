@@ -18,8 +18,7 @@ _DOMAIN = 0x48696E74  # keeps these counters apart from those of the draws
 
 
 class Stream(enum.IntEnum):
-    """What a derived seed is used for; the numbers are part of the reproducibility promise and never
-    change."""
+    """What a derived seed is used for; the numbers are part of the reproducibility promise."""
 
     WEIGHTS = 0
     ORDER = 1
@@ -30,8 +29,7 @@ class Stream(enum.IntEnum):
 
 
 def derive_seed(seed: int, stream: Stream, index: int = 0) -> int:
-    """Seed of stream ``stream`` of ``seed``, a 64-bit number; ``index`` < 2**64 numbers streams of one
-    use."""
+    """Seed of stream ``stream`` of ``seed``, a 64-bit number; ``index`` < 2**64 numbers streams of one use."""
     counter = np.array([stream, index & 0xFFFFFFFF, index >> 32, _DOMAIN], dtype=np.uint64)
     key = np.array([seed & 0xFFFFFFFF, seed >> 32], dtype=np.uint64)
     words = philox4x32_10(counter, key)

@@ -390,6 +390,14 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
     assert "interrupt" not in {event for event, _, _ in recorder.calls}
 
 
+def test_an_ignored_ctrl_c_stays_ignored() -> None:
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert RBM(12, 3).fit(data(), epochs=2, callbacks=[Interrupt(1)]).epochs_trained == 2
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
 def test_training_in_another_thread_gives_the_same_model() -> None:
     models: list[RBM] = []
     thread = threading.Thread(target=lambda: models.append(RBM(12, 3).fit(data(), epochs=2)))

@@ -169,8 +169,7 @@ def _with_matching_labels(dataset: Dataset) -> Dataset:
 
 
 def _torchvision_folders(dataset: str) -> Iterator[Path]:
-    """``torchvision.datasets.MNIST(root)`` keeps its files in ``root/MNIST/raw``; these are the usual
-    roots."""
+    """``torchvision.datasets.MNIST(root)`` keeps its files in ``root/MNIST/raw``; these are the usual roots."""
     torch_home = os.environ.get("TORCH_HOME", "~/.cache/torch")
     for base in ("data", ".", "~/data", "~/datasets", torch_home):
         yield Path(base).expanduser() / dataset / "raw"

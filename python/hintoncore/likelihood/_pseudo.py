@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hintoncore import ops
 from hintoncore.generator import Generator, RngLike, as_generator
-from hintoncore.models._rows import dense_blocks, is_binary
+from hintoncore.models._rows import as_rows, dense_blocks, is_binary
 
 if TYPE_CHECKING:
     from hintoncore.bitmatrix import BitMatrix
@@ -54,47 +54,41 @@ def pseudo_log_likelihood(model: RBM, x: ArrayLike | BitMatrix, *, rng: RngLike 
     w = np.asarray(model.w, dtype=np.float64)
     b_vis = np.asarray(model.b_vis, dtype=np.float64)
     generator = None if rng is None else as_generator(rng)
-    flips: NDArray[np.intp] | None = None
-    total, n_rows = 0.0, 0
-    for block in dense_blocks(x, model.n_visible, _BLOCK_ROWS, units=model.visible_units, name="x"):
+    rows = as_rows(x, model.n_visible, "x")
+    flips = None if generator is None else _random_units(generator, rows.shape[0], model.n_visible)
+    total, done = 0.0, 0
+    for block in dense_blocks(rows, model.n_visible, _BLOCK_ROWS, units=model.visible_units, name="x"):
         if not is_binary(block):
             raise ValueError("x: pseudo-likelihood needs values that are 0 or 1")
         pre = np.asarray(ops.linear(block, model.w, model.b_hid), dtype=np.float64)
-        hidden_terms = np.logaddexp(0.0, pre).sum(axis=1)
+        hidden_terms = model.hidden_units.log_normaliser(pre).sum(axis=1)
         signs = 1.0 - 2.0 * block.astype(np.float64)  # what a flip adds to a bit
-        if generator is None:
+        if flips is None:
             for unit in range(model.n_visible):
                 sign = signs[:, unit]
-                change = _free_energy_change(pre, hidden_terms, sign, w[unit], b_vis[unit])
+                change = _free_energy_change(model, pre, hidden_terms, sign, w[unit], b_vis[unit])
                 total -= float(np.logaddexp(0.0, -change).sum())
         else:
-            if flips is None:
-                flips = _random_units(generator, _row_count(x), model.n_visible)
-            units = flips[n_rows : n_rows + len(block)]
+            units = flips[done : done + len(block)]
             sign = signs[np.arange(len(block)), units]
-            change = _free_energy_change(pre, hidden_terms, sign, w[units], b_vis[units])
+            change = _free_energy_change(model, pre, hidden_terms, sign, w[units], b_vis[units])
             total -= model.n_visible * float(np.logaddexp(0.0, -change).sum())
-        n_rows += len(block)
-    return total / n_rows
+        done += len(block)
+    return total / done
 
 
 def _free_energy_change(
+    model: RBM,
     pre: Float64Array,
     hidden_terms: Float64Array,
     sign: Float64Array,
     weights: Float64Array,
     bias: Float64Array | np.float64,
 ) -> Float64Array:
-    """F(flipped) - F(v) of each row, for the flip that adds ``sign`` to the unit with these weights and
-    bias."""
-    flipped_terms = np.logaddexp(0.0, pre + sign[:, None] * weights).sum(axis=1)
+    """Free energy gained by the flip that adds ``sign`` to the unit with these weights and bias."""
+    flipped_terms = model.hidden_units.log_normaliser(pre + sign[:, None] * weights).sum(axis=1)
     return np.asarray(-sign * bias - (flipped_terms - hidden_terms))
 
 
 def _random_units(generator: Generator, n_rows: int, n_units: int) -> NDArray[np.intp]:
     return np.minimum((generator.random((n_rows,)) * n_units).astype(np.intp), n_units - 1)
-
-
-def _row_count(x: ArrayLike | BitMatrix) -> int:
-    shape: tuple[int, ...] = x.shape if hasattr(x, "shape") else np.shape(x)
-    return shape[0]

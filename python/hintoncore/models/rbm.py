@@ -391,8 +391,7 @@ class RBM:
         *,
         rng: RngLike | None = None,
     ) -> float:
-        """Mean over rows of ``sum_i log p(v_i | v_-i)``, see
-        :func:`hintoncore.likelihood.pseudo_log_likelihood`."""
+        """Mean over rows of ``sum_i log p(v_i | v_-i)``, see :func:`hintoncore.likelihood.pseudo_log_likelihood`."""
         from hintoncore.likelihood import pseudo_log_likelihood
 
         return pseudo_log_likelihood(self, X, rng=rng)

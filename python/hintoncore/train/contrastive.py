@@ -132,11 +132,9 @@ class ContrastiveDivergence:
 
     References
     ----------
-    .. [1] G. E. Hinton, "Training products of experts by minimizing contrastive divergence", Neural
-           Computation
-           14, 2002.
-    .. [2] T. Tieleman, "Training restricted Boltzmann machines using approximations to the likelihood
-           gradient",
+    .. [1] G. E. Hinton, "Training products of experts by minimizing contrastive divergence", Neural Computation 14,
+           2002.
+    .. [2] T. Tieleman, "Training restricted Boltzmann machines using approximations to the likelihood gradient",
            ICML 2008.
     """
 
@@ -282,10 +280,9 @@ class ContrastiveDivergence:
         self.model.steps_trained = counters["steps_trained"]
 
     def _initial_chains(self) -> BitMatrix:
-        """Start the chains from independent visible units at ``sigmoid(b_vis)``, so with the means of the
-        data."""
+        """Start the chains from independent visible units at ``sigmoid(b_vis)``, so with the means of the data."""
         rng = Generator(derive_seed(self.model.seed, Stream.CHAINS, self._session))
-        no_hidden = BitMatrix.from_dense(np.zeros((self.settings.n_chains, self.model.n_hidden), dtype=np.float32))
+        no_hidden = BitMatrix.zeros((self.settings.n_chains, self.model.n_hidden))
         chains: BitMatrix = ops.gibbs_step(no_hidden, self.model.w, self.model.b_vis, rng=rng, transpose=True)
         return chains
 

@@ -79,6 +79,5 @@ class TrainingRows:
 
 
 def evenly_spaced(n_rows: int, count: int) -> NDArray[np.intp]:
-    """Return at most ``count`` row numbers spread over ``n_rows``, a subset that does not depend on any
-    seed."""
+    """Return at most ``count`` row numbers spread over ``n_rows``: a subset that depends on no seed."""
     return np.linspace(0, n_rows - 1, min(count, n_rows)).astype(np.intp)

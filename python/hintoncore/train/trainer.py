@@ -50,8 +50,7 @@ class Task(Protocol):
         """Seed of the data order."""
 
     def step(self, rows: NDArray[np.intp], epoch: float) -> Mapping[str, float]:
-        """Update the model on the minibatch ``rows`` at time ``epoch``; return metrics to average over the
-        epoch."""
+        """Update the model on the minibatch ``rows`` at time ``epoch``; return metrics to average over the epoch."""
 
     def end_epoch(self) -> None:
         """Take note that an epoch is complete."""
@@ -248,13 +247,14 @@ class Trainer:
 def _deferred_interrupt() -> Iterator[threading.Event]:
     """Turn the first Ctrl-C into an event, so that it never lands in the middle of an update.
 
-    Outside the main thread, where Python delivers no signals, the event is never set.
+    The event is never set outside the main thread, where Python delivers no signals, and where Ctrl-C is ignored, as
+    for a shell's background jobs.
     """
     event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    previous = signal.getsignal(signal.SIGINT) or signal.default_int_handler
+    if threading.current_thread() is not threading.main_thread() or previous == signal.SIG_IGN:
         yield event
         return
-    previous = signal.getsignal(signal.SIGINT) or signal.default_int_handler
 
     def handle(_signum: int, _frame: FrameType | None) -> None:
         event.set()
