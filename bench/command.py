@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from . import FAMILIES
+from .harness.cases import CEILINGS, ENGINES, OURS
 
 NAME = "bench"
 HELP = "measure the kernels against their peers and against this machine's ceilings"
 DESCRIPTION = """\
-Measures every kernel family in one interleaved run: HintonCore, the peers that are installed (NumPy, torch eager and
-compiled, scikit-learn), and the machine's own ceilings (fp32 multiply-adds, copy bandwidth). Every contestant's answer
-is checked before it is timed. Prints a Markdown table of medians with the target of each row and whether it is reached.
+Measures every kernel family in one interleaved run: HintonCore, the peers that are installed, and the machine's own
+ceilings (fp32 multiply-adds, copy bandwidth). Every contestant's answer is checked before it is timed. Prints a Markdown
+table of medians with the target of each row and whether it is reached.
 
 Ratios and shares of the ceiling are the result; absolute times depend on what else the machine does.
 """
@@ -32,7 +33,8 @@ examples:
 sizes by family: matmul MxKxN; linear BxIxO; gibbs and cd BxVxH; philox and math N; bits BxN
 (B batch, V visible and H hidden units, I inputs, O outputs); each family takes the sizes with its number of dimensions.
 
-Missing peers are skipped: pip install torch scikit-learn threadpoolctl matplotlib
+peers: numpy, torch, scikit-learn; missing ones are skipped (pip install torch scikit-learn threadpoolctl matplotlib).
+torch.compile takes part when named; it was slower than eager on these kernels and takes long to start.
 """
 
 
@@ -65,6 +67,15 @@ def _families(text: str) -> tuple[str, ...]:
     unknown = [name for name in names if name not in FAMILIES]
     if unknown or not names:
         raise argparse.ArgumentTypeError(f"unknown kernel {', '.join(unknown)!r}; there are {', '.join(FAMILIES)}")
+    return names
+
+
+def _peers(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    known = [name for name in ENGINES if name != OURS and name not in CEILINGS]
+    unknown = [name for name in names if name not in (*known, "none")]
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(f"unknown peer {', '.join(unknown)!r}; there are {', '.join(known)}, none")
     return names
 
 
@@ -111,10 +122,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument(
         "--peers",
-        type=_names,
+        type=_peers,
         default=None,
         metavar="NAME,...",
-        help="only these peers, 'none' for none (default: all installed)",
+        help="only these peers, 'none' for none (default: all that are installed, see below)",
     )
     what.add_argument("--wheel", type=Path, default=None, metavar="FILE", help="also report the size of this wheel")
     what.add_argument("--list", action="store_true", help="print the rows and their targets, and stop")

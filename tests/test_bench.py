@@ -115,7 +115,7 @@ class TestArithmetic:
         assert 10 < calls < 100_000
 
     def test_meter_never_reports_negative_load(self) -> None:
-        meter = Meter([])
+        meter = Meter([], threads=1)
         meter.start()
         assert meter.stop() >= 0.0
 
@@ -356,6 +356,7 @@ class TestCommand:
         ("arguments", "message"),
         [
             (("--kernel", "sorting"), "unknown kernel 'sorting'; there are matmul"),
+            (("--peers", "jax"), "unknown peer 'jax'; there are"),
             (("--sizes", "10xtwo"), "expected sizes such as"),
             (("--kernel", "matmul", "--sizes", "10x10"), "none has the number of dimensions"),
             (("--threads", "0"), "at least 1"),

@@ -24,6 +24,10 @@ ENGINES = {
     "copy": OURS,
 }
 
+#: Peers that take part only when named: torch.compile needs a compiler and many seconds a row, and was slower than
+#: eager on every kernel here (its random numbers cost more than the passes it saves).
+ON_REQUEST = frozenset({"torch.compile"})
+
 #: Units of speed, and how much work per second one of each is.
 UNITS = {"GFLOP/s": 1e9, "k samples/s": 1e3, "Gdraw/s": 1e9, "Gelem/s": 1e9, "GB/s": 1e9}
 

@@ -11,14 +11,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from time import perf_counter
 
-LOUD = 0.1  # share of one core
+LOUD = 0.1  # cores
 
 
 class Meter:
-    """Processor time used by everything but `pids` (and this process) between `start` and `stop`. Linux only."""
+    """Cores that everything but `pids` (and this process) kept busy between `start` and `stop`, beyond half of those
+    that a row on `threads` threads leaves idle, where others do little harm. Linux only."""
 
-    def __init__(self, pids: Iterable[int]) -> None:
+    def __init__(self, pids: Iterable[int], threads: int) -> None:
         self._pids = [os.getpid(), *pids]
+        self._harmless = max(0, (os.cpu_count() or 1) - threads) / 2
         self._supported = Path("/proc/stat").exists() and hasattr(os, "sysconf")
 
     def start(self) -> None:
@@ -27,9 +29,9 @@ class Meter:
         self._time = perf_counter()
 
     def stop(self) -> float:
-        """Cores that others kept busy since `start`, 0 where the system does not tell."""
+        """Cores since `start`, 0 where the system does not tell."""
         elapsed = perf_counter() - self._time
-        return max(0.0, (self._foreign_seconds() - self._before) / max(elapsed, 1e-9))
+        return max(0.0, (self._foreign_seconds() - self._before) / max(elapsed, 1e-9) - self._harmless)
 
     def _foreign_seconds(self) -> float:
         if not self._supported:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
 
-from .cases import CEILINGS, ENGINES, OURS, UNITS, Case, Target, UnavailableError
+from .cases import CEILINGS, ENGINES, ON_REQUEST, OURS, UNITS, Case, Target, UnavailableError
 from .pool import Pool, Process
 from .quiet import LOUD, Meter
 
@@ -18,12 +18,16 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and how often to measure, and whom. `peers` None means all that are installed."""
+    """How long and how often to measure, and whom. `peers` None means all that are installed and worth the time."""
 
     rounds: int = 7
     seconds: float = 0.1
     seed: int = 0
     peers: frozenset[str] | None = None
+
+    def invites(self, name: str) -> bool:
+        """Whether this contestant takes part."""
+        return name not in ON_REQUEST if self.peers is None else name in self.peers
 
 
 def spread(values: Sequence[float]) -> float:
@@ -102,7 +106,7 @@ def summarise(
 
 def run_case(case: Case, isa: str, settings: Settings, pool: Pool) -> Row:
     """Prepare and check every contestant, then time them round by round."""
-    names = [name for name in case.contestants if name == OURS or settings.peers is None or name in settings.peers]
+    names = [name for name in case.contestants if name == OURS or settings.invites(name)]
     if case.ceiling is not None:
         names.append(case.ceiling)
     processes: dict[str, Process] = {}
@@ -143,7 +147,7 @@ def _take_rounds(case: Case, wanted: int, processes: dict[str, Process]) -> list
     """Time round after round until `wanted` were quiet, at most three times as many; return the quietest, with the
     cores that others kept busy in each."""
     order = list(processes)
-    meter = Meter(process.pid for process in set(processes.values()))
+    meter = Meter((process.pid for process in set(processes.values())), case.threads)
     taken: list[tuple[float, dict[str, float]]] = []
     while sum(load <= LOUD for load, _ in taken) < wanted and len(taken) < 3 * wanted:
         turn = len(taken) % len(order)
