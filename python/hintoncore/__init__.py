@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _core, ops
@@ -42,7 +43,7 @@ __all__ = [
 
 
 def get_include() -> str:
-    """Directory of the C header: compile with ``-I$(python -c "import hintoncore; print(hintoncore.get_include())")``."""
+    """Directory to give a C compiler with ``-I``: it holds ``hintoncore/hintoncore.h``."""
     return _installed("include")
 
 
@@ -52,15 +53,13 @@ def get_library_dir() -> str:
 
 
 def get_cmake_dir() -> str:
-    """Directory of the CMake package: pass it as ``-Dhintoncore_DIR=`` and ``find_package(hintoncore)`` finds the library."""
+    """Directory to give CMake as ``hintoncore_DIR``, so that ``find_package(hintoncore)`` finds the library."""
     return _installed("cmake")
 
 
 def _installed(name: str) -> str:
-    import os
-
     # Beside the extension module: an editable install keeps compiled parts apart from the sources.
-    return os.path.join(os.path.dirname(os.path.abspath(_core.__file__)), name)
+    return str(Path(_core.__file__).absolute().parent / name)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,7 @@
 """Conversion of arguments at the border: what may be converted is converted with a copy, the rest is refused by name.
 
-Shapes are checked next to the kernels (the extension raises the same kind of message); here only kinds, dtypes and layouts are.
+Shapes are checked next to the kernels (the extension raises the same kind of message); here only kinds, dtypes and
+layouts are.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ class BitMatrix:
     Parameters
     ----------
     words : ndarray of uint64, shape (units, ceil(batch / 64)), C-contiguous
-        Bit i of ``words[u, j]`` is sample ``64*j + i`` of unit ``u``. Shared, not copied. Bits past `batch` must be zero.
+        Bit i of ``words[u, j]`` is sample ``64*j + i`` of unit ``u``. Shared, not copied. Bits past `batch` must be
+        zero.
     batch : int
         Number of samples (rows).
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def cpu_model() -> str:
     """The processor's name as the operating system gives it."""
     if sys.platform.startswith("linux"):
         try:
-            with open("/proc/cpuinfo", encoding="utf-8") as file:
+            with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
                 for line in file:
                     if line.lower().startswith("model name"):
                         return line.split(":", 1)[1].strip()

@@ -18,9 +18,9 @@ _UINT64_MAX = 2**64 - 1
 class Generator:
     """Philox4x32-10 state: every sampling operation takes one as ``rng=``.
 
-    A draw is a pure function of (seed, offset, unit, sample), so a run is reproduced, resumed or split over processes by
-    these two integers alone. Each half-step of sampling of one layer uses one offset; an operation advances `offset` by as
-    many as it used.
+    A draw is a pure function of (seed, offset, unit, sample), so a run is reproduced, resumed or split over processes
+    by these two integers alone. Each half-step of sampling of one layer uses one offset; an operation advances `offset`
+    by as many as it used.
 
     Parameters
     ----------
@@ -81,9 +81,7 @@ class Generator:
         shape, n = _shape(shape)
         return _core.uniform(self._seed, self.advance(1), n).reshape(shape)
 
-    def normal(
-        self, shape: int | tuple[int, ...], mean: float = 0.0, std: float = 1.0
-    ) -> NDArray[np.float32]:
+    def normal(self, shape: int | tuple[int, ...], mean: float = 0.0, std: float = 1.0) -> NDArray[np.float32]:
         """Gaussian float32 draws by Box and Muller (1958). Uses two offsets."""
         shape, n = _shape(shape)
         first = self.advance(2)
@@ -102,7 +100,8 @@ class Generator:
     def integers(self, high: int, shape: int | tuple[int, ...]) -> NDArray[np.int64]:
         """Uniform integers in [0, high), high <= 2**23. Uses one offset.
 
-        The grid of 2**23 draws is divided into `high` cells as evenly as it goes: the relative bias is at most high * 2**-23.
+        The grid of 2**23 draws is divided into `high` cells as evenly as it goes: the relative bias is at most
+        high * 2**-23.
         """
         high = as_int(high, "high", 1, 2**23)
         return np.floor(self.random(shape).astype(np.float64) * high).astype(np.int64)

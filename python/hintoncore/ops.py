@@ -1,8 +1,9 @@
 """Every kernel as a function on arrays.
 
-NumPy arrays, or anything with ``__dlpack__`` on the CPU, go in; the same kind comes out. float32 C-contiguous arrays are
-the fast path: other dtypes and layouts of inputs are converted with a copy, arguments written in place must be exactly that.
-Wrong shapes, values and dtypes raise ValueError or TypeError naming the argument. The GIL is released while a kernel runs.
+NumPy arrays, or anything with ``__dlpack__`` on the CPU, go in; the same kind comes out. float32 C-contiguous arrays
+are the fast path: other dtypes and layouts of inputs are converted with a copy, arguments written in place must be
+exactly that. Wrong shapes, values and dtypes raise ValueError or TypeError naming the argument. The GIL is released
+while a kernel runs.
 """
 
 from __future__ import annotations
@@ -45,13 +46,14 @@ def gibbs_step(
 ) -> Any:
     """Sample one layer of a Bernoulli RBM given the other.
 
-    ``h ~ Bernoulli(sigmoid((b + v w) / temperature))``, or with ``transpose`` ``v ~ Bernoulli(sigmoid((b + h w.T) / temperature))``.
+    ``h ~ Bernoulli(sigmoid((b + v w) / temperature))``, or with ``transpose``
+    ``v ~ Bernoulli(sigmoid((b + h w.T) / temperature))``.
 
     Parameters
     ----------
     v : BitMatrix or array, shape (B, V)
-        States of the given layer; (B, H) when `transpose`. An array holds values in [0, 1]: zeros and ones take the table
-        path, other values (real-valued data) a matrix product.
+        States of the given layer; (B, H) when `transpose`. An array holds values in [0, 1]: zeros and ones take the
+        table path, other values (real-valued data) a matrix product.
     w : array, shape (V, H)
         Weights.
     b : array, shape (H,), or (V,) when `transpose`
@@ -90,7 +92,16 @@ def gibbs_step(
     batch = v.batch if isinstance(v, BitMatrix) else states.shape[0]
     offset = generator.offset
     sample, probs = _core.gibbs_step(
-        states, packed, batch, weights, bias, bool(transpose), temperature, generator.seed, offset, first_sample,
+        states,
+        packed,
+        batch,
+        weights,
+        bias,
+        bool(transpose),
+        temperature,
+        generator.seed,
+        offset,
+        first_sample,
         bool(return_probs),
     )
     generator.advance(1)
@@ -116,9 +127,10 @@ def cd_update(
 ) -> dict[str, float | None]:
     """One update of a Bernoulli RBM by contrastive divergence, or by persistent CD when `chains` are given.
 
-    The gradient is ``mean(v0 p(h|v0)^T) - mean(vk p(h|vk)^T)``, biases alike; hidden units and reconstructions are sampled,
-    both statistics use hidden probabilities. Then ``velocity = momentum * velocity + lr * (gradient - weight_decay * w)``
-    and ``w += velocity``; biases have no decay. The whole step runs in one call on bit-packed states.
+    The gradient is ``mean(v0 p(h|v0)^T) - mean(vk p(h|vk)^T)``, biases alike; hidden units and reconstructions are
+    sampled, both statistics use hidden probabilities. Then
+    ``velocity = momentum * velocity + lr * (gradient - weight_decay * w)`` and ``w += velocity``; biases have no decay.
+    The whole step runs in one call on bit-packed states.
 
     Parameters
     ----------
@@ -144,21 +156,21 @@ def cd_update(
     Returns
     -------
     dict
-        ``reconstruction_error``: mean over batch and visibles of (v0 - v1)^2, v1 the first sampled reconstruction (None for
-        PCD, which makes none). ``hidden_mean``: mean of p(h|v0).
+        ``reconstruction_error``: mean over batch and visibles of (v0 - v1)^2, v1 the first sampled reconstruction (None
+        for PCD, which makes none). ``hidden_mean``: mean of p(h|v0).
 
     Raises
     ------
     ValueError, TypeError
-        For shapes that do not agree, data outside [0, 1], NaN or infinities in the parameters, read-only or non-contiguous
-        parameters. Nothing is changed then.
+        For shapes that do not agree, data outside [0, 1], NaN or infinities in the parameters, read-only or
+        non-contiguous parameters. Nothing is changed then.
     FloatingPointError
         The update produced NaN or infinite weights (which `w` now holds): the learning rate is too large.
 
     References
     ----------
-    Hinton (2002), Neural Computation 14, eq. 8-9; Tieleman (2008), ICML (PCD); Hinton (2010), A practical guide to training
-    restricted Boltzmann machines, sections 3, 9 and 10.
+    Hinton (2002), Neural Computation 14, eq. 8-9; Tieleman (2008), ICML (PCD); Hinton (2010), A practical guide to
+    training restricted Boltzmann machines, sections 3, 9 and 10.
     """
     packed = isinstance(v0, BitMatrix)
     data: NDArray[Any] = v0.words if isinstance(v0, BitMatrix) else as_float32(v0, "v0", 2)
@@ -182,9 +194,21 @@ def cd_update(
     k = as_int(k, "k", 1, 2**31 - 1)
     generator = as_generator(rng)
     stats = _core.cd_update(
-        data, packed, batch, weights, vis, hid, k, as_number(lr, "lr"), as_number(momentum, "momentum"),
-        as_number(weight_decay, "weight_decay"), velocity, None if chains is None else chains.words,
-        0 if chains is None else chains.batch, generator.seed, generator.offset,
+        data,
+        packed,
+        batch,
+        weights,
+        vis,
+        hid,
+        k,
+        as_number(lr, "lr"),
+        as_number(momentum, "momentum"),
+        as_number(weight_decay, "weight_decay"),
+        velocity,
+        None if chains is None else chains.words,
+        0 if chains is None else chains.batch,
+        generator.seed,
+        generator.offset,
     )
     generator.advance(2 * k)
     return stats

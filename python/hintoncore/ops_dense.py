@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +29,11 @@ def _result(template: Array, out: Array | None, result: NDArray[np.float32]) -> 
     return like(template, result) if out is None else out
 
 
-def matmul(
-    a: Array, b: Array, *, trans_a: bool = False, trans_b: bool = False, out: Array | None = None
-) -> Array:
+def matmul(a: Array, b: Array, *, trans_a: bool = False, trans_b: bool = False, out: Array | None = None) -> Array:
     """Matrix product ``op(a) @ op(b)`` in float32, where ``op`` transposes when asked.
 
-    Every element is summed over K in an order that depends on K alone: a row of a batch has the same bits alone as among
-    others, for any number of threads, and at every ISA level with fused multiply-add.
+    Every element is summed over K in an order that depends on K alone: a row of a batch has the same bits alone as
+    among others, for any number of threads, and at every ISA level with fused multiply-add.
 
     Parameters
     ----------
@@ -69,16 +66,15 @@ def matmul(
 
     References
     ----------
-    Goto and van de Geijn (2008), Anatomy of high-performance matrix multiplication; Van Zee and van de Geijn (2015), BLIS.
+    Goto and van de Geijn (2008), Anatomy of high-performance matrix multiplication; Van Zee and van de Geijn (2015),
+    BLIS.
     """
     target = None if out is None else in_place(out, "out", 2)
     c = _core.matmul(as_float32(a, "a", 2), as_float32(b, "b", 2), bool(trans_a), bool(trans_b), target)
     return _result(a, out, c)
 
 
-def linear(
-    x: Array, w: Array, b: Array | None = None, *, activation: str = "none", out: Array | None = None
-) -> Array:
+def linear(x: Array, w: Array, b: Array | None = None, *, activation: str = "none", out: Array | None = None) -> Array:
     """Dense layer ``activation(x @ w + b)``; bias and activation are applied while the product is in cache.
 
     Parameters
