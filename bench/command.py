@@ -15,8 +15,8 @@ NAME = "bench"
 HELP = "measure the kernels against their peers and against this machine's ceilings"
 DESCRIPTION = """\
 Measures every kernel family in one interleaved run: HintonCore, the peers that are installed, and the machine's own
-ceilings (fp32 multiply-adds, copy bandwidth). Every contestant's answer is checked before it is timed. Prints a Markdown
-table of medians with the target of each row and whether it is reached.
+ceilings (fp32 multiply-adds, copy bandwidth). Every contestant's answer is checked before it is timed. Prints a table
+of medians, as Markdown, with the target of each row and whether it is reached.
 
 Ratios and shares of the ceiling are the result; absolute times depend on what else the machine does.
 """
