@@ -26,7 +26,7 @@ def cases(request: Request) -> list[Case]:
                 flop = 2.0 * batch * visible * hidden
                 large, small = _TO_REACH.get(request.isa, (0.0, 0.0))
                 ratio = large if batch >= _LARGE_BATCH else small
-                judged = ratio > 0 and threads == 1 and not transpose
+                judged = ratio > 0 and threads == 1 and not transpose and (batch, visible, hidden) in _SHAPES
                 rows.append(
                     Case(
                         "gibbs",

@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone: nothing to say, and no one to say it to
         return 0
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         print(f"hintoncore {args.command.NAME}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:

@@ -86,7 +86,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     setting(
         learning,
         "--momentum",
-        "in [0, 1) (default: 0.5 for five epochs, then 0.9)",
+        "in [0, 1) (default: 0.5 for five epochs, then 0.9; 0.5 with --persistent)",
         type=real(0, 1),
         metavar="M",
     )
