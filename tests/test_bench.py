@@ -138,7 +138,7 @@ class TestChecks:
 
     prepare: ClassVar[dict[str, Any]] = {
         "op": "prepare", "family": "matmul", "contestant": OURS, "params": {"m": 5, "k": 7, "n": 3}, "threads": 1,
-        "seed": 0, "seconds": 0.001,
+        "seed": 0, "seconds": 0.001, "ceiling_work": 210.0,
     }  # fmt: skip
 
     def ask(self, *requests: dict[str, Any]) -> list[dict[str, Any]]:

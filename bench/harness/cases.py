@@ -88,11 +88,12 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Setup:
-    """What a family's factory of a contestant gets to prepare it."""
+    """What the factory of a contestant gets to prepare it; `ceiling_work` as in Case."""
 
     params: Params
     threads: int
     seed: int
+    ceiling_work: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""The machine's own limits: fp32 multiply-adds per second at the ISA level in use, and copy bandwidth.
+"""The machine's own limits: fp32 multiply-adds per second at the ISA level in use, and copy bandwidth at the
+size of the row.
 
 Both are measured in every round beside the contestants, on as many threads as the row has.
 """
@@ -14,7 +15,6 @@ from typing import Any
 from .cases import Prepared, Setup, UnavailableError
 
 _SECONDS = 0.02
-_COPY_BYTES = 64 << 20
 
 
 def _probe(name: str) -> Callable[[Any, int], float]:
@@ -58,8 +58,10 @@ def fma(setup: Setup) -> Prepared:
 
 
 def copy(setup: Setup) -> Prepared:
-    """Bytes read plus bytes written per second by a copy that does not fit in the caches."""
-    return _on_threads(partial(_probe("bench_copy"), _COPY_BYTES), setup.threads)
+    """Bytes read plus bytes written per second by a copy that moves as many as the row does, so in the same cache."""
+    return _on_threads(
+        partial(_probe("bench_copy"), max(1, int(setup.ceiling_work / 2 / setup.threads))), setup.threads
+    )
 
 
 CONTESTANTS = {"fma": fma, "copy": copy}

@@ -125,6 +125,7 @@ def run_case(case: Case, isa: str, settings: Settings, pool: Pool) -> Row:
                     "threads": case.threads,
                     "seed": settings.seed,
                     "seconds": settings.seconds,
+                    "ceiling_work": case.ceiling_work,
                 }
             )
         except UnavailableError as error:

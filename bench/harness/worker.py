@@ -41,7 +41,8 @@ class Worker:
         module = "harness.ceilings" if name in CEILINGS else str(request["family"])
         family = importlib.import_module(f"{_BENCH}.{module}")
         factory = family.CONTESTANTS[name]
-        prepared: Prepared = factory(Setup(request["params"], int(request["threads"]), int(request["seed"])))
+        setup = Setup(request["params"], int(request["threads"]), int(request["seed"]), float(request["ceiling_work"]))
+        prepared: Prepared = factory(setup)
         error = prepared.check()
         calls = 1 if prepared.rate is not None else calibrate(prepared.call, float(request["seconds"]))
         self.slots[name] = (prepared, calls)

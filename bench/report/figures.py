@@ -88,7 +88,9 @@ def _panel(axis: Any, rows: list[dict[str, Any]], names: list[str]) -> None:
         left = [place - 0.43 + width * (index + 0.5) for place in places]
         bars = axis.bar(left, heights, width * 0.94, color=_COLOURS.get(name, "#888888"), label=name, zorder=2)
         if name == OURS:
-            axis.bar_label(bars, [_short(height) for height in heights], fontsize=7.5, padding=1.5)
+            labels = axis.bar_label(bars, [_short(height) for height in heights], fontsize=7.5, padding=2)
+            for label in labels:
+                label.set(zorder=4, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85})
     highest = max(height for row in rows for name, height in row["speed"].items() if name not in CEILINGS)
     ceilings = [(place, _ceiling_speed(row)) for place, row in enumerate(rows)]
     known = [(place, speed) for place, speed in ceilings if speed is not None]
@@ -122,7 +124,7 @@ def _panel(axis: Any, rows: list[dict[str, Any]], names: list[str]) -> None:
     axis.set_xlim(-0.6, len(rows) - 0.4)
     axis.set_xticks(range(len(rows)), [row["case"].replace(" ", "\n", 1) for row in rows], fontsize=8.5)
     unit = rows[0]["unit"]
-    axis.set_ylabel(f"effective {unit}" if peak and highest > peak else unit)
+    axis.set_ylabel(f"effective {unit}" if unit == "GFLOP/s" and 0 < peak < highest else unit)
     axis.grid(axis="y", color="#dddddd", linewidth=0.7, zorder=0)
     axis.set_axisbelow(True)
     for side in ("top", "right"):
