@@ -32,22 +32,21 @@ void gibbs_step(const hc_gibbs_args& p) {
     require_finite(p.bias, n_out, "bias");
 
     Workspace workspace;
+    uint64_t* in_rows = workspace.take<uint64_t>(p.batch * bit_words(n_in));
     HalfStep step{};
-    step.in_bits = p.in_bits;
-    if (p.in_dense) {
-        uint64_t* rows = workspace.take<uint64_t>(p.batch * bit_words(n_in));
-        const Values values = pack_rows(p.in_dense, p.batch, n_in, rows, p.threads);
+    step.in_rows = in_rows;
+    if (p.in_bits) {
+        transpose_bits(p.in_bits, n_in, p.batch, in_rows, p.threads);
+    } else {
+        const Values values = pack_rows(p.in_dense, p.batch, n_in, in_rows, p.threads);
         require(values != Values::other, "states: expected values in [0, 1], got a value outside it or NaN");
-        if (values == Values::binary) {
-            uint64_t* bits = workspace.take<uint64_t>(n_in * bit_words(p.batch));
-            transpose_bits(rows, p.batch, n_in, bits, p.threads);
-            step.in_bits = bits;
-        } else {
+        if (values == Values::unit_interval) {
+            step.in_rows = nullptr;
             step.in_dense = p.in_dense;
         }
     }
-    uint64_t* drawn = p.out_bits;
-    if (p.out_dense && !drawn) drawn = workspace.take<uint64_t>(n_out * bit_words(p.batch));
+    const bool draws = p.out_bits || p.out_dense;
+    uint64_t* out_rows = draws ? workspace.take<uint64_t>(p.batch * bit_words(n_out)) : nullptr;
     step.n_rows = p.batch;
     step.n_in = n_in;
     step.n_out = n_out;
@@ -58,15 +57,12 @@ void gibbs_step(const hc_gibbs_args& p) {
     step.seed = p.seed;
     step.offset = p.offset;
     step.first_sample = p.first_sample;
-    step.out_bits = drawn;
+    step.out_rows = out_rows;
     step.probs = p.out_probs;
     step.threads = p.threads;
     if (!half_step(step)) invalid("w: expected finite values, got NaN or infinity");
-    if (p.out_dense) {
-        uint64_t* rows = workspace.take<uint64_t>(p.batch * bit_words(n_out));
-        transpose_bits(drawn, n_out, p.batch, rows, p.threads);
-        unpack_rows(rows, p.batch, n_out, p.out_dense, p.threads);
-    }
+    if (p.out_bits) transpose_bits(out_rows, p.batch, n_out, p.out_bits, p.threads);
+    if (p.out_dense) unpack_rows(out_rows, p.batch, n_out, p.out_dense, p.threads);
 }
 
 void checked_cd_update(const hc_cd_args& p, hc_cd_stats* stats) {

@@ -3,155 +3,160 @@
 //
 //   out[r, u] = init[u] + sum_i bit(r, i) * weights[i, u]
 //
-// Inputs are taken in groups of 4. For a block of unit_block output units (SIMD lanes = units) the 16 partial sums of a
-// group are tabulated once, and every row r then adds the one its 4 bits select: one load+add replaces 4 * lanes
-// multiply-adds, exactly and in fp32, with fewer roundings than a matrix product. 16 groups (64 inputs, one word of each
-// row) are tabulated at a time: 16 KB of tables for 16 units, which stay in L1 while the rows stream past.
+// Inputs are taken in groups of 5. For one vector of output units (SIMD lanes = units) the 32 partial sums of a group are
+// tabulated once, and every row r then adds the one its 5 bits select: one load+add replaces 5 * lanes multiply-adds,
+// exactly and in fp32, with fewer roundings than a matrix product. 12 groups (60 inputs) are tabulated at a time: 24 KB of
+// tables at 16 lanes, which stay in L1 while the rows stream past, a word of 60 bits a row.
 //
-// Floor: 2 vector loads a cycle, i.e. 2 * 4 * lanes multiply-adds a cycle, twice the lanes * 2 FMA ceiling times two.
-// Measured share of the fp32 FMA ceiling: see bench/gibbs.py.
+// Floor: 2 vector loads a cycle, 2 * 5 * lanes multiply-adds a cycle, against 2 * lanes for FMA: 5 times the FMA ceiling,
+// before the 31 adds and 32 stores of each table. Measured share: bench/gibbs.py. (Tables in registers, looked up by a
+// two-source permute with samples along the lanes, were measured too: the permutes and adds compete for the same ports,
+// and it is slower at small batches and no faster at large ones.)
+//
 // The order of summation depends on neither the batch, the thread count nor the tile: group by group, first to last.
 // Included inside an ISA namespace after its vocabulary.
 
-constexpr int kGroupBits = 4;
+constexpr int kGroupBits = 5;
 constexpr int kGroupEntries = 1 << kGroupBits;
-constexpr int kGroupsPerWord = 64 / kGroupBits;
-constexpr int kUnitVectors = kUnitBlock / kLanes;
-constexpr int kEntryShift = kUnitBlock == 16 ? 6 : 7;  // log2 of the bytes of one table entry
-static_assert(kUnitBlock * sizeof(float) == 1 << kEntryShift, "table entry size");
-static_assert(kUnitBlock <= kMaxUnitBlock, "unit block");
-static_assert(sizeof(float) * kUnitBlock * (kGroupEntries * kGroupsPerWord + 64) <= kLookupScratchBytes, "scratch");
+constexpr int kChunkGroups = 12;
+constexpr int kEntryShift = kLanes == 16 ? 6 : kLanes == 8 ? 5 : 4;  // log2 of the bytes of one table entry
+static_assert(kChunkInputs == kGroupBits * kChunkGroups, "chunk");
+static_assert(kLanes * sizeof(float) == 1 << kEntryShift, "table entry size");
+static_assert(kUnitBlock % kLanes == 0, "a unit block is a whole number of vectors");
+static_assert(sizeof(float) * kLanes * (kGroupEntries * kChunkGroups + kChunkInputs + kLanes) <= kLookupScratchBytes,
+              "scratch");
 
-// A panel of 64 inputs x kUnitBlock units, zero-padded: a copy only where the layout or an edge asks for one.
+// The weights of one chunk of inputs and one vector of units: in place, or a zero-padded copy where the layout or an edge
+// asks for one.
 struct Panel {
     const float* data;
     ptrdiff_t stride;
 };
 
-static inline Panel bit_product_panel(const BitProductArgs* a, int64_t first_input, int n_inputs, float* copy) {
-    const float* w = a->weights + first_input * a->input_stride;
+static inline Panel bit_product_panel(const BitProductArgs* a, int64_t first_input, int n_inputs, int first_unit,
+                                      float* copy) {
+    const float* w = a->weights + first_input * a->input_stride + first_unit * a->unit_stride;
+    const int n_units = a->n_units - first_unit;
     if (a->unit_stride == 1) {
-        if (a->n_units == kUnitBlock && n_inputs % kGroupBits == 0) return {w, a->input_stride};
-        for (int i = 0; i < n_inputs; ++i)
-            for (int u = 0; u < kUnitBlock; u += kLanes)
-                store(copy + i * kUnitBlock + u,
-                      load_masked(w + i * a->input_stride + u, first_lanes(a->n_units - u)));
+        if (n_units >= kLanes && n_inputs % kGroupBits == 0) return {w, a->input_stride};
+        const vm live = first_lanes(n_units);
+        for (int i = 0; i < n_inputs; ++i) store(copy + i * kLanes, load_masked(w + i * a->input_stride, live));
     } else {
-        for (int u = 0; u < kUnitBlock; u += kLanes)
-            for (int i = 0; i < n_inputs; i += kLanes) {
-                vf tile[kLanes];
-                const int left = n_inputs - i;
-                for (int k = 0; k < kLanes; ++k) {
-                    const float* row = w + (u + k) * a->unit_stride + i;
-                    tile[k] = u + k >= a->n_units ? zero()
-                              : left >= kLanes    ? load(row)
-                                                  : load_masked(row, first_lanes(left));
-                }
-                transpose(tile);
-                for (int k = 0; k < kLanes; ++k) store(copy + (i + k) * kUnitBlock + u, tile[k]);
+        for (int i = 0; i < n_inputs; i += kLanes) {
+            vf tile[kLanes];
+            const int left = n_inputs - i;
+            for (int k = 0; k < kLanes; ++k) {
+                const float* row = w + k * a->unit_stride + i;
+                tile[k] = k >= n_units     ? zero()
+                          : left >= kLanes ? load(row)
+                                           : load_masked(row, first_lanes(left));
             }
+            transpose(tile);
+            for (int k = 0; k < kLanes; ++k) store(copy + (i + k) * kLanes, tile[k]);
+        }
     }
-    for (int i = n_inputs; i % kGroupBits; ++i)
-        for (int u = 0; u < kUnitBlock; u += kLanes) store(copy + i * kUnitBlock + u, zero());
-    return {copy, kUnitBlock};
+    for (int i = n_inputs; i % kGroupBits; ++i) store(copy + i * kLanes, zero());
+    return {copy, kLanes};
 }
 
-// tables[group][entry][unit]; returns `poison` with NaN added in every lane that read a NaN or infinite weight.
+// tables[group][entry][lane]; returns `poison` with NaN added in every lane that read a NaN or infinite weight.
 static inline vf bit_product_tables(const Panel panel, int n_groups, float* tables, vf poison) {
-    for (int g = 0; g < n_groups; ++g)
-        for (int u = 0; u < kUnitBlock; u += kLanes) {
-            const float* w = panel.data + g * kGroupBits * panel.stride + u;
-            float* t = tables + g * (kGroupEntries * kUnitBlock) + u;
-            const vf w0 = load(w), w1 = load(w + panel.stride);
-            const vf w2 = load(w + 2 * panel.stride), w3 = load(w + 3 * panel.stride);
-            vf low[8];
-            low[0] = zero();
-            low[1] = w0;
-            low[2] = w1;
-            low[3] = add(w0, w1);
-            for (int j = 0; j < 4; ++j) low[4 + j] = add(low[j], w2);
-            for (int j = 0; j < 8; ++j) store(t + j * kUnitBlock, low[j]);
-            for (int j = 0; j < 7; ++j) store(t + (8 + j) * kUnitBlock, add(low[j], w3));
-            const vf all = add(low[7], w3);
-            store(t + 15 * kUnitBlock, all);
-            poison = mul_add(all, zero(), poison);
+    const float* w = panel.data;
+    for (int g = 0; g < n_groups; ++g, w += kGroupBits * panel.stride, tables += kGroupEntries * kLanes) {
+        const vf w0 = load(w), w1 = load(w + panel.stride), w2 = load(w + 2 * panel.stride);
+        const vf w3 = load(w + 3 * panel.stride), w4 = load(w + 4 * panel.stride);
+        const vf w34 = add(w3, w4);
+        vf low[8];
+        low[0] = zero();
+        low[1] = w0;
+        low[2] = w1;
+        low[3] = add(w0, w1);
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) low[4 + j] = add(low[j], w2);
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; ++j) {
+            store(tables + j * kLanes, low[j]);
+            store(tables + (8 + j) * kLanes, add(low[j], w3));
+            store(tables + (16 + j) * kLanes, add(low[j], w4));
+            store(tables + (24 + j) * kLanes, add(low[j], w34));
         }
+        poison = mul_add(add(low[7], w34), zero(), poison);
+    }
     return poison;
 }
 
-// Adds the table entries that kGroups groups of each row's word select.
-template <int kGroups, bool kFirst>
-static inline void bit_product_lookup(const BitProductArgs* a, size_t word, const float* tables, const vf* init) {
-    constexpr uint64_t kMask = static_cast<uint64_t>(kGroupEntries - 1) << kEntryShift;
-    const char* base = reinterpret_cast<const char*>(tables);
-    const uint64_t* bits = a->bits + word;
-    float* out = a->out;
-    int64_t r = 0;
-    for (; r + kRowUnroll <= a->n_rows; r += kRowUnroll) {
-        uint64_t code[kRowUnroll];
-        vf sum[kRowUnroll][kUnitVectors];
-        for (int k = 0; k < kRowUnroll; ++k) {
-            code[k] = bits[(r + k) * a->row_words];
-            for (int u = 0; u < kUnitVectors; ++u)
-                sum[k][u] = kFirst ? init[u] : load(out + (r + k) * kUnitBlock + u * kLanes);
-        }
-#pragma GCC unroll 16
-        for (int g = 0; g < kGroups; ++g)
-#pragma GCC unroll 4
-            for (int k = 0; k < kRowUnroll; ++k) {
-                const int shift = g * kGroupBits - kEntryShift;
-                const uint64_t at = (shift < 0 ? code[k] << (shift < 0 ? -shift : 0) : code[k] >> (shift < 0 ? 0 : shift)) & kMask;
-                const float* entry = reinterpret_cast<const float*>(base + (static_cast<size_t>(g) << (kEntryShift + kGroupBits)) + at);
+// (code >> 5g) & 31, as the byte offset of a table entry. A rotation, because it needs no copy of the code.
+template <int kGroup>
+static inline size_t entry_offset(uint64_t code) {
+    constexpr int kRight = (kGroup * kGroupBits - kEntryShift) & 63;
+    return (code >> kRight | code << (-kRight & 63)) & static_cast<size_t>((kGroupEntries - 1) << kEntryShift);
+}
+
+// One vector of units of kRows rows through groups kGroup .. kGroups - 1. Everything is unrolled, so that codes and sums
+// stay in registers.
+template <int kRows, int kGroup, int kGroups>
+static HC_INLINE void bit_product_groups(const char* tables, const uint64_t* code, vf* sum) {
+    if constexpr (kGroup < kGroups) {
+        const char* table = tables + (static_cast<size_t>(kGroup) << (kEntryShift + kGroupBits));
 #pragma GCC unroll 8
-                for (int u = 0; u < kUnitVectors; ++u) sum[k][u] = add(sum[k][u], load(entry + u * kLanes));
-            }
-        for (int k = 0; k < kRowUnroll; ++k)
-            for (int u = 0; u < kUnitVectors; ++u) store(out + (r + k) * kUnitBlock + u * kLanes, sum[k][u]);
-    }
-    for (; r < a->n_rows; ++r) {
-        const uint64_t code = bits[r * a->row_words];
-        for (int u = 0; u < kUnitVectors; ++u) {
-            vf sum = kFirst ? init[u] : load(out + r * kUnitBlock + u * kLanes);
-            for (int g = 0; g < kGroups; ++g)
-                sum = add(sum, load(tables + (g * kGroupEntries + ((code >> (g * kGroupBits)) & (kGroupEntries - 1))) * kUnitBlock + u * kLanes));
-            store(out + r * kUnitBlock + u * kLanes, sum);
-        }
+        for (int k = 0; k < kRows; ++k)
+            sum[k] = add(sum[k], load(reinterpret_cast<const float*>(table + entry_offset<kGroup>(code[k]))));
+        bit_product_groups<kRows, kGroup + 1, kGroups>(tables, code, sum);
     }
 }
 
+template <int kRows, int kGroups, bool kFirst>
+static HC_INLINE void bit_product_rows(const uint64_t* codes, const float* tables, vf init, float* out) {
+    uint64_t code[kRows];
+    vf sum[kRows];
+#pragma GCC unroll 8
+    for (int k = 0; k < kRows; ++k) {
+        code[k] = codes[k];
+        sum[k] = kFirst ? init : load(out + k * kUnitBlock);
+    }
+    bit_product_groups<kRows, 0, kGroups>(reinterpret_cast<const char*>(tables), code, sum);
+#pragma GCC unroll 8
+    for (int k = 0; k < kRows; ++k) store(out + k * kUnitBlock, sum[k]);
+}
+
+template <int kGroups, bool kFirst>
+static void bit_product_lookup(const uint64_t* codes, int64_t n_rows, const float* tables, vf init, float* out) {
+    int64_t left = n_rows;
+    for (; left >= kRowUnroll; left -= kRowUnroll, codes += kRowUnroll, out += kRowUnroll * kUnitBlock)
+        bit_product_rows<kRowUnroll, kGroups, kFirst>(codes, tables, init, out);
+    for (; left > 0; --left, ++codes, out += kUnitBlock)
+        bit_product_rows<1, kGroups, kFirst>(codes, tables, init, out);
+}
+
 template <bool kFirst>
-static inline void bit_product_word(const BitProductArgs* a, size_t word, int n_groups, const float* tables, const vf* init) {
-    if (n_groups > 12)
-        bit_product_lookup<16, kFirst>(a, word, tables, init);
-    else if (n_groups > 8)
-        bit_product_lookup<12, kFirst>(a, word, tables, init);
+static inline void bit_product_chunk(const uint64_t* codes, int64_t n_rows, int n_groups, const float* tables, vf init,
+                                     float* out) {
+    if (n_groups > 8)
+        bit_product_lookup<12, kFirst>(codes, n_rows, tables, init, out);
     else if (n_groups > 4)
-        bit_product_lookup<8, kFirst>(a, word, tables, init);
+        bit_product_lookup<8, kFirst>(codes, n_rows, tables, init, out);
     else
-        bit_product_lookup<4, kFirst>(a, word, tables, init);
+        bit_product_lookup<4, kFirst>(codes, n_rows, tables, init, out);
 }
 
 static void bit_product(const BitProductArgs* a) {
     float* tables = static_cast<float*>(a->scratch);
-    float* copy = tables + kGroupEntries * kGroupsPerWord * kUnitBlock;
-    vf init[kUnitVectors];
-    for (int u = 0; u < kUnitVectors; ++u)
-        init[u] = a->init ? load_masked(a->init + u * kLanes, first_lanes(a->n_units - u * kLanes)) : zero();
+    float* copy = tables + kGroupEntries * kChunkGroups * kLanes;
     vf poison = zero();
-    for (int64_t i = 0; i < a->n_inputs; i += 64) {
-        const int n = a->n_inputs - i < 64 ? static_cast<int>(a->n_inputs - i) : 64;
-        const int n_groups = (n + kGroupBits - 1) / kGroupBits;
-        poison = bit_product_tables(bit_product_panel(a, i, n, copy), n_groups, tables, poison);
-        // The lookup runs over 4, 8, 12 or 16 groups; groups past n_groups are selected by zero bits only.
-        for (int g = n_groups; g % 4; ++g)
-            for (int u = 0; u < kUnitBlock; u += kLanes) store(tables + g * kGroupEntries * kUnitBlock + u, zero());
-        if (i == 0 && !a->accumulate)
-            bit_product_word<true>(a, 0, n_groups, tables, init);
-        else
-            bit_product_word<false>(a, static_cast<size_t>(i / 64), n_groups, tables, init);
+    for (int u = 0; u < a->n_units; u += kLanes) {
+        const vf init = a->init ? load_masked(a->init + u, first_lanes(a->n_units - u)) : zero();
+        for (int64_t i = 0; i < a->n_inputs; i += kChunkInputs) {
+            const int n = a->n_inputs - i < kChunkInputs ? static_cast<int>(a->n_inputs - i) : kChunkInputs;
+            const int n_groups = (n + kGroupBits - 1) / kGroupBits;
+            poison = bit_product_tables(bit_product_panel(a, i, n, u, copy), n_groups, tables, poison);
+            // The lookup runs over 4, 8 or 12 groups; those past n_groups are only ever selected by zero bits.
+            for (int g = n_groups; g % 4; ++g) store(tables + g * kGroupEntries * kLanes, zero());
+            const uint64_t* codes = a->codes + static_cast<size_t>(i / kChunkInputs) * a->code_stride;
+            if (i == 0 && !a->accumulate)
+                bit_product_chunk<true>(codes, a->n_rows, n_groups, tables, init, a->out + u);
+            else
+                bit_product_chunk<false>(codes, a->n_rows, n_groups, tables, init, a->out + u);
+        }
     }
-    if (a->nonfinite) {
-        uint32_t bad = mask_bits(is_nan(poison));
-        if (bad) *a->nonfinite = 1;
-    }
+    if (a->nonfinite && mask_bits(is_nan(poison))) *a->nonfinite = 1;
 }

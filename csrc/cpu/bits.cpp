@@ -69,6 +69,28 @@ void unpack_rows(const uint64_t* rows, int64_t n_rows, int64_t n_cols, float* x,
     });
 }
 
+int64_t chunk_count(int64_t n_bits) { return tiles_of(n_bits, kChunkInputs); }
+
+void chunk_codes(const uint64_t* rows, int64_t n_rows, int64_t n_bits, uint64_t* codes, int threads) {
+    const int64_t words = bit_words(n_bits), chunks = chunk_count(n_bits);
+    parallel_for(tiles_of(n_rows, kRowsPerTile), threads, [&](int64_t tile) {
+        const int64_t first = tile * kRowsPerTile, last = n_rows < first + kRowsPerTile ? n_rows : first + kRowsPerTile;
+        for (int64_t c = 0; c < chunks; ++c) {
+            const int64_t bit = c * kChunkInputs, left = n_bits - bit, word = bit / 64;
+            const int shift = static_cast<int>(bit % 64);
+            const uint64_t live = (uint64_t{1} << (left < kChunkInputs ? left : kChunkInputs)) - 1;
+            // A chunk that starts past bit 4 of a word ends in the next one, if its row has a next one.
+            const bool straddles = shift > 4 && word + 1 < words;
+            for (int64_t r = first; r < last; ++r) {
+                const uint64_t* row = rows + r * words + word;
+                uint64_t code = row[0] >> shift;
+                if (straddles) code |= row[1] << (64 - shift);
+                codes[c * n_rows + r] = code & live;
+            }
+        }
+    });
+}
+
 int64_t count_differences(const uint64_t* a, const uint64_t* b, int64_t words) {
     int64_t n = 0;
     for (int64_t i = 0; i < words; ++i) n += __builtin_popcountll(a[i] ^ b[i]);

@@ -17,6 +17,11 @@ enum class Values { binary, unit_interval, other };
 Values pack_rows(const float* x, int64_t n_rows, int64_t n_cols, uint64_t* rows, int threads);
 void unpack_rows(const uint64_t* rows, int64_t n_rows, int64_t n_cols, float* x, int threads);
 
+// The words bit_product reads: codes[c, r] = bits [60 c, 60 c + 60) of row r, for rows of n_bits bits.
+// codes: [chunk_count(n_bits), n_rows]
+int64_t chunk_count(int64_t n_bits);
+void chunk_codes(const uint64_t* rows, int64_t n_rows, int64_t n_bits, uint64_t* codes, int threads);
+
 // Bits set in a xor b.
 int64_t count_differences(const uint64_t* a, const uint64_t* b, int64_t words);
 

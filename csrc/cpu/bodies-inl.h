@@ -6,10 +6,12 @@
 
 #include "kernels.h"
 
+// Where a call would spill accumulators.
+#define HC_INLINE inline __attribute__((always_inline))
+
 namespace hc {
 namespace HC_ISA {
 
-constexpr int kUnitBlock = HC_UNIT_BLOCK;
 constexpr int kRowUnroll = HC_ROW_UNROLL;
 
 #include "philox-inl.h"
@@ -17,9 +19,6 @@ constexpr int kRowUnroll = HC_ROW_UNROLL;
 #include "elementwise-inl.h"
 #include "gemm-inl.h"
 #include "bit_product-inl.h"
-#if defined(HC_HAS_LOOKUP32)
-#include "lane_product-inl.h"
-#endif
 #include "sample-inl.h"
 #include "cd-inl.h"
 #include "bits-inl.h"
@@ -30,13 +29,9 @@ extern const KernelTable kKernels;
 const KernelTable kKernels = {
     HC_STRING(HC_ISA),
     kLanes,
-    kUnitBlock,
     kGemmRows,
     kGemmColumns,
 #define HC_KERNEL(name, Args) &name,
-#if !defined(HC_HAS_LOOKUP32)
-#define HC_LANE_KERNEL(name, Args) nullptr,
-#endif
 #include "kernels.inc"
 #undef HC_KERNEL
 };

@@ -34,17 +34,6 @@ double popcount_mean(const uint64_t* row, int64_t batch) {
     return static_cast<double>(n) / static_cast<double>(batch);
 }
 
-double squared_differences(const float* dense, const uint64_t* bits, int64_t batch, int64_t n_units) {
-    double sum = 0.0;
-    for (int64_t r = 0; r < batch; ++r)
-        for (int64_t i = 0; i < n_units; ++i) {
-            const double bit = static_cast<double>(bits[i * bit_words(batch) + r / 64] >> (r % 64) & 1);
-            const double d = static_cast<double>(dense[r * n_units + i]) - bit;
-            sum += d * d;
-        }
-    return sum;
-}
-
 void apply_bias(float* b, float* velocity, float grad, float lr, float momentum) {
     float step = lr * grad;
     if (velocity) {
@@ -54,30 +43,33 @@ void apply_bias(float* b, float* velocity, float grad, float lr, float momentum)
     *b += step;
 }
 
-// The data as the kernels want it: one of the two.
+// The data as the kernels want it.
 struct Positive {
-    const uint64_t* bits = nullptr;  // unit-major with the bias unit appended, when v0 is binary
+    const uint64_t* rows = nullptr;        // sample-major bits, or null when v0 is not binary
+    const uint64_t* unit_major = nullptr;  // with the bias unit appended
     const float* dense = nullptr;
 };
 
 Positive prepare(const hc_cd_args& p, Workspace& workspace) {
     const int64_t batch_words = bit_words(p.batch);
     Positive v0;
-    uint64_t* bits = workspace.take<uint64_t>((p.n_visible + 1) * batch_words);
+    uint64_t* rows = workspace.take<uint64_t>(p.batch * bit_words(p.n_visible));
+    uint64_t* unit_major = workspace.take<uint64_t>((p.n_visible + 1) * bit_words(p.batch));
     if (p.v0_bits) {
-        std::memcpy(bits, p.v0_bits, static_cast<size_t>(p.n_visible * batch_words) * sizeof(uint64_t));
+        std::memcpy(unit_major, p.v0_bits, static_cast<size_t>(p.n_visible * batch_words) * sizeof(uint64_t));
+        transpose_bits(p.v0_bits, p.n_visible, p.batch, rows, p.threads);
     } else {
-        uint64_t* rows = workspace.take<uint64_t>(p.batch * bit_words(p.n_visible));
         const Values values = pack_rows(p.v0_dense, p.batch, p.n_visible, rows, p.threads);
         if (values == Values::other) invalid("v0: expected values in [0, 1], got a value outside it or NaN");
         if (values == Values::unit_interval) {
             v0.dense = p.v0_dense;
             return v0;
         }
-        transpose_bits(rows, p.batch, p.n_visible, bits, p.threads);
+        transpose_bits(rows, p.batch, p.n_visible, unit_major, p.threads);
     }
-    append_bias_unit(bits, p.n_visible, p.batch);
-    v0.bits = bits;
+    append_bias_unit(unit_major, p.n_visible, p.batch);
+    v0.rows = rows;
+    v0.unit_major = unit_major;
     return v0;
 }
 
@@ -109,51 +101,71 @@ void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
     const int64_t V = p.n_visible, H = p.n_hidden;
     const bool persistent = p.chains != nullptr;
     const int64_t n_chains = persistent ? p.n_chains : p.batch;
-    const int64_t batch_words = bit_words(p.batch), chain_words = bit_words(n_chains);
+    const int64_t v_words = bit_words(V);
     Workspace workspace;
 
     // Positive phase: p(h | v0) / batch, and for CD the sample that starts the chain.
     const Positive v0 = prepare(p, workspace);
     float* p0 = workspace.take<float>(p.batch * H);
-    uint64_t* hidden = workspace.take<uint64_t>(H * chain_words);
+    uint64_t* h_rows = workspace.take<uint64_t>(n_chains * bit_words(H));
+    uint64_t* v_rows = workspace.take<uint64_t>(n_chains * bit_words(V));
     HalfStep up = to_hidden(p, p.batch);
-    up.in_bits = v0.bits;
+    up.in_rows = v0.rows;
     up.in_dense = v0.dense;
     up.probs = p0;
     up.prob_scale = 1.0f / static_cast<float>(p.batch);
-    up.out_bits = persistent ? nullptr : hidden;
+    up.out_rows = persistent ? nullptr : h_rows;
     up.offset = p.offset;
     if (!half_step(up)) invalid("w: expected finite values, got NaN or infinity");
 
     // Negative phase: k alternations, ending on p(h | vk), negated so that both phases are one sum.
     double differences = std::numeric_limits<double>::quiet_NaN();
     float* pk = workspace.take<float>(n_chains * H);
-    uint64_t* vk = workspace.take<uint64_t>((V + 1) * chain_words);
-    append_bias_unit(vk, V, n_chains);
+    if (persistent) transpose_bits(p.chains, V, n_chains, v_rows, p.threads);
     for (int step = 0; step < p.k; ++step) {
         if (persistent || step > 0) {
             HalfStep h = to_hidden(p, n_chains);
-            h.in_bits = step == 0 ? p.chains : vk;
-            h.out_bits = hidden;
+            h.in_rows = v_rows;
+            h.out_rows = h_rows;
             h.offset = p.offset + 2 * static_cast<uint64_t>(step);
             half_step(h);
         }
         HalfStep v = to_visible(p, n_chains);
-        v.in_bits = hidden;
-        v.out_bits = vk;
+        v.in_rows = h_rows;
+        v.out_rows = v_rows;
         v.offset = p.offset + 2 * static_cast<uint64_t>(step) + 1;
         half_step(v);
-        if (step == 0 && !persistent)
-            differences = v0.bits ? static_cast<double>(count_differences(v0.bits, vk, V * batch_words))
-                                  : squared_differences(v0.dense, vk, p.batch, V);
+        if (step == 0 && !persistent && v0.rows)
+            differences = static_cast<double>(count_differences(v0.rows, v_rows, p.batch * v_words));
+        if (step == 0 && !persistent && v0.dense) {
+            double sum = 0.0;
+            for (int64_t r = 0; r < p.batch; ++r)
+                for (int64_t i = 0; i < V; ++i) {
+                    const double bit = static_cast<double>(v_rows[r * v_words + i / 64] >> (i % 64) & 1);
+                    const double d = static_cast<double>(v0.dense[r * V + i]) - bit;
+                    sum += d * d;
+                }
+            differences = sum;
+        }
     }
     HalfStep last = to_hidden(p, n_chains);
-    last.in_bits = vk;
+    last.in_rows = v_rows;
     last.probs = pk;
     last.prob_scale = -1.0f / static_cast<float>(n_chains);
     half_step(last);
 
     // Statistics and update, a block of hidden units at a time.
+    const int64_t chain_words = bit_words(n_chains), batch_words = bit_words(p.batch);
+    uint64_t* vk = workspace.take<uint64_t>((V + 1) * bit_words(n_chains));
+    transpose_bits(v_rows, n_chains, V, vk, p.threads);
+    append_bias_unit(vk, V, n_chains);
+    uint64_t* codes_k = workspace.take<uint64_t>(chunk_count(n_chains) * (V + 1));
+    chunk_codes(vk, V + 1, n_chains, codes_k, p.threads);
+    uint64_t* codes0 = nullptr;
+    if (v0.unit_major) {
+        codes0 = workspace.take<uint64_t>(chunk_count(p.batch) * (V + 1));
+        chunk_codes(v0.unit_major, V + 1, p.batch, codes0, p.threads);
+    }
     float* dense_grad = nullptr;
     if (v0.dense) {
         dense_grad = workspace.take<float>(V * H);
@@ -168,11 +180,10 @@ void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
         product.ldb = H;
         product.c = dense_grad;
         product.ldc = H;
-        product.alpha = 1.0f;
         product.threads = p.threads;
         matmul(product);
     }
-    const int64_t block = kernel.unit_block, tiles = ceil_div(H, block);
+    const int64_t block = kUnitBlock, tiles = ceil_div(H, block);
     std::atomic<int> nonfinite{0};
     double* hidden_sums = workspace.take<double>(tiles);
     parallel_for(tiles, p.threads, [&](int64_t tile) {
@@ -183,27 +194,26 @@ void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
         float* bias_grad = grad + V * block;
         BitProductArgs a{};
         a.n_rows = V + 1;
+        a.code_stride = static_cast<size_t>(V + 1);
         a.input_stride = H;
         a.unit_stride = 1;
         a.n_units = n_units;
         a.out = grad;
         a.scratch = lookup_scratch();
-        if (v0.bits) {
-            a.bits = v0.bits;
-            a.row_words = static_cast<size_t>(batch_words);
+        if (v0.unit_major) {
+            a.codes = codes0;
             a.weights = p0 + first;
             a.n_inputs = p.batch;
             kernel.bit_product(&a);
             a.accumulate = 1;
         }
-        float positive[kMaxUnitBlock];
+        float positive[kUnitBlock];
         for (int u = 0; u < n_units; ++u) {
-            positive[u] = v0.bits ? bias_grad[u] : 0.0f;
-            if (!v0.bits)
+            positive[u] = v0.unit_major ? bias_grad[u] : 0.0f;
+            if (!v0.unit_major)
                 for (int64_t r = 0; r < p.batch; ++r) positive[u] += p0[r * H + first + u];
         }
-        a.bits = vk;
-        a.row_words = static_cast<size_t>(chain_words);
+        a.codes = codes_k;
         a.weights = pk + first;
         a.n_inputs = n_chains;
         kernel.bit_product(&a);
@@ -226,7 +236,7 @@ void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
         double sum = 0.0;
         for (int u = 0; u < n_units; ++u) {
             sum += static_cast<double>(positive[u]);
-            const float g = v0.bits ? bias_grad[u] : bias_grad[u] + positive[u];
+            const float g = v0.unit_major ? bias_grad[u] : bias_grad[u] + positive[u];
             float* velocity = p.vel_hid ? p.vel_hid + first + u : nullptr;
             apply_bias(p.b_hid + first + u, velocity, g, p.lr, p.momentum);
         }
@@ -235,8 +245,8 @@ void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
     });
     for (int64_t i = 0; i < V; ++i) {
         double positive = 0.0;
-        if (v0.bits)
-            positive = popcount_mean(v0.bits + i * batch_words, p.batch);
+        if (v0.unit_major)
+            positive = popcount_mean(v0.unit_major + i * batch_words, p.batch);
         else {
             for (int64_t r = 0; r < p.batch; ++r) positive += static_cast<double>(v0.dense[r * V + i]);
             positive /= static_cast<double>(p.batch);

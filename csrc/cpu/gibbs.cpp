@@ -1,6 +1,7 @@
 #include "cpu/gibbs.h"
 
 #include <atomic>
+#include <cmath>
 #include <cstring>
 
 #include "cpu/bits.h"
@@ -12,149 +13,71 @@
 namespace hc {
 namespace {
 
-// Samples a tile covers: enough to repay its tables, few enough that its pre-activations stay near the core.
-constexpr int64_t kSamplesPerTile = 512;
+// Rows a tile covers: enough to repay its tables, few enough that its pre-activations stay near the core.
+constexpr int64_t kRowsPerTile = 512;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit; }
 
-// A block of output units times a block of samples.
-struct Tiles {
-    int64_t unit_block, unit_tiles, sample_tiles;
-    Tiles(const HalfStep& p, int64_t unit_block)
-        : unit_block(unit_block),
-          unit_tiles(ceil_div(p.n_out, unit_block)),
-          sample_tiles(ceil_div(p.n_rows, kSamplesPerTile)) {}
-    int64_t count() const { return unit_tiles * sample_tiles; }
-    int64_t first_unit(int64_t tile) const { return tile % unit_tiles * unit_block; }
-    int64_t first_sample(int64_t tile) const { return tile / unit_tiles * kSamplesPerTile; }
-};
-
-const float* tile_weights(const HalfStep& p, int64_t first_unit) {
-    return p.w + first_unit * (p.transposed ? p.n_in : 1);
-}
-
-// Tables in registers, samples along the lanes: unit-major in and out.
-bool half_step_lanes(const HalfStep& p) {
-    const KernelTable& kernel = kernels();
-    const int64_t words = bit_words(p.n_rows), code_words = ceil_div(p.n_in, 30), stride = words * 64;
-    Workspace workspace;
-    uint32_t* codes = workspace.take<uint32_t>(code_words * stride);
-    parallel_for(code_words, p.n_rows < 256 ? 1 : p.threads, [&](int64_t word) {
-        LaneCodesArgs a{};
-        a.bits = p.in_bits;
-        a.row_words = static_cast<size_t>(words);
-        a.n_inputs = p.n_in;
-        a.n_samples = p.n_rows;
-        a.word = word;
-        a.codes = codes + word * stride;
-        kernel.lane_codes(&a);
-    });
-    const Tiles tiles(p, 16);
-    std::atomic<int> nonfinite{0};
-    parallel_for(tiles.count(), p.threads, [&](int64_t tile) {
-        const int64_t unit = tiles.first_unit(tile), sample = tiles.first_sample(tile);
-        Workspace scratch;
-        int bad = 0;
-        LaneProductArgs a{};
-        a.codes = codes + sample;
-        a.code_stride = static_cast<size_t>(stride);
-        a.n_samples = at_most(p.n_rows - sample, kSamplesPerTile);
-        a.weights = tile_weights(p, unit);
-        a.input_stride = p.transposed ? 1 : p.n_out;
-        a.unit_stride = p.transposed ? p.n_in : 1;
-        a.n_inputs = p.n_in;
-        a.n_units = static_cast<int>(at_most(p.n_out - unit, 16));
-        a.init = p.bias + unit;
-        a.out_stride = ceil_div(a.n_samples, 64) * 64;
-        a.out = scratch.take<float>(16 * a.out_stride);
-        a.scratch = lookup_scratch();
-        a.nonfinite = &bad;
-        kernel.lane_product(&a);
-        SampleLanesArgs s{};
-        s.x = a.out;
-        s.x_stride = a.out_stride;
-        s.n_samples = a.n_samples;
-        s.first_sample = p.first_sample + sample;
-        s.first_unit = static_cast<uint32_t>(unit);
-        s.n_units = a.n_units;
-        s.inv_temperature = p.inv_temperature;
-        s.seed = p.seed;
-        s.offset = p.offset;
-        s.bits = p.out_bits ? p.out_bits + unit * words + sample / 64 : nullptr;
-        s.bits_row_words = static_cast<size_t>(words);
-        s.probs = p.probs ? p.probs + sample * p.n_out : nullptr;
-        s.probs_stride = p.n_out;
-        s.prob_scale = p.prob_scale;
-        kernel.sample_lanes(&s);
-        if (bad) nonfinite.store(1, std::memory_order_relaxed);
-    });
-    return !nonfinite;
-}
-
-// The sampling of a tile whose pre-activations have units along the lanes.
-void sample_tile(const HalfStep& p, const float* x, int64_t x_stride, int64_t sample, int64_t n_rows, int64_t unit,
-                 int n_units, uint64_t* out_rows) {
-    const int64_t out_words = bit_words(p.n_out);
+SampleRowsArgs sample_args(const HalfStep& p, int64_t first_row, int64_t n_rows, int64_t first_unit, int n_units) {
     SampleRowsArgs s{};
-    s.x = x;
-    s.x_stride = x_stride;
     s.n_rows = n_rows;
-    s.first_sample = p.first_sample + sample;
-    s.first_unit = static_cast<uint32_t>(unit);
+    s.first_sample = p.first_sample + first_row;
+    s.first_unit = static_cast<uint32_t>(first_unit);
     s.n_units = n_units;
     s.inv_temperature = p.inv_temperature;
     s.seed = p.seed;
     s.offset = p.offset;
-    s.bits = out_rows ? out_rows + sample * out_words : nullptr;
+    const int64_t out_words = bit_words(p.n_out);
+    s.bits = p.out_rows ? p.out_rows + first_row * out_words : nullptr;
     s.bits_row_words = static_cast<size_t>(out_words);
-    s.probs = p.probs ? p.probs + sample * p.n_out : nullptr;
+    s.probs = p.probs ? p.probs + first_row * p.n_out : nullptr;
     s.probs_stride = p.n_out;
     s.prob_scale = p.prob_scale;
-    kernels().sample_rows(&s);
+    return s;
 }
 
-// Sample-major bits that sampling fills 16 units at a time: the rest of each row's last word starts as zero.
-uint64_t* take_sample_rows(const HalfStep& p, Workspace& workspace) {
-    if (!p.out_bits) return nullptr;
+// The last block of a row of bits may leave bytes of its last word unwritten.
+void clear_row_tails(const HalfStep& p, int64_t written_units) {
     const int64_t words = bit_words(p.n_out);
-    uint64_t* rows = workspace.take<uint64_t>(p.n_rows * words);
-    for (int64_t r = 0; r < p.n_rows; ++r) rows[(r + 1) * words - 1] = 0;
-    return rows;
+    if (!p.out_rows || written_units >= words * 64) return;
+    for (int64_t r = 0; r < p.n_rows; ++r)
+        std::memset(reinterpret_cast<char*>(p.out_rows + r * words) + written_units / 8, 0,
+                    static_cast<size_t>((words * 64 - written_units) / 8));
 }
 
-// Tables in memory, units along the lanes: sample-major in and out, so bits are transposed on both sides.
-bool half_step_rows(const HalfStep& p) {
+bool half_step_bits(const HalfStep& p) {
     const KernelTable& kernel = kernels();
-    const int64_t in_words = bit_words(p.n_in);
+    const int64_t unit_tiles = ceil_div(p.n_out, kUnitBlock), row_tiles = ceil_div(p.n_rows, kRowsPerTile);
     Workspace workspace;
-    uint64_t* in_rows = workspace.take<uint64_t>(p.n_rows * in_words);
-    transpose_bits(p.in_bits, p.n_in, p.n_rows, in_rows, p.threads);
-    uint64_t* out_rows = take_sample_rows(p, workspace);
-    const Tiles tiles(p, kernel.unit_block);
+    uint64_t* codes = workspace.take<uint64_t>(chunk_count(p.n_in) * p.n_rows);
+    chunk_codes(p.in_rows, p.n_rows, p.n_in, codes, p.threads);
     std::atomic<int> nonfinite{0};
-    parallel_for(tiles.count(), p.threads, [&](int64_t tile) {
-        const int64_t unit = tiles.first_unit(tile), sample = tiles.first_sample(tile);
+    parallel_for(unit_tiles * row_tiles, p.threads, [&](int64_t tile) {
+        const int64_t first_unit = tile % unit_tiles * kUnitBlock, first_row = tile / unit_tiles * kRowsPerTile;
+        const int64_t n_rows = p.n_rows - first_row < kRowsPerTile ? p.n_rows - first_row : kRowsPerTile;
         Workspace scratch;
         int bad = 0;
         BitProductArgs a{};
-        a.bits = in_rows + sample * in_words;
-        a.row_words = static_cast<size_t>(in_words);
-        a.n_rows = at_most(p.n_rows - sample, kSamplesPerTile);
-        a.weights = tile_weights(p, unit);
+        a.codes = codes + first_row;
+        a.code_stride = static_cast<size_t>(p.n_rows);
+        a.n_rows = n_rows;
+        a.weights = p.w + first_unit * (p.transposed ? p.n_in : 1);
         a.input_stride = p.transposed ? 1 : p.n_out;
         a.unit_stride = p.transposed ? p.n_in : 1;
         a.n_inputs = p.n_in;
-        a.n_units = static_cast<int>(at_most(p.n_out - unit, tiles.unit_block));
-        a.init = p.bias + unit;
-        a.out = scratch.take<float>(a.n_rows * tiles.unit_block);
+        a.n_units = static_cast<int>(p.n_out - first_unit < kUnitBlock ? p.n_out - first_unit : kUnitBlock);
+        a.init = p.bias + first_unit;
+        a.out = scratch.take<float>(n_rows * kUnitBlock);
         a.scratch = lookup_scratch();
         a.nonfinite = &bad;
         kernel.bit_product(&a);
-        sample_tile(p, a.out, tiles.unit_block, sample, a.n_rows, unit, a.n_units, out_rows);
+        SampleRowsArgs s = sample_args(p, first_row, n_rows, first_unit, a.n_units);
+        s.x = a.out;
+        s.x_stride = kUnitBlock;
+        kernel.sample_rows(&s);
         if (bad) nonfinite.store(1, std::memory_order_relaxed);
     });
-    if (p.out_bits) transpose_bits(out_rows, p.n_rows, p.n_out, p.out_bits, p.threads);
+    clear_row_tails(p, ceil_div(p.n_out, 16) * 16);
     return !nonfinite;
 }
 
@@ -164,13 +87,12 @@ bool all_finite(const float* x, int64_t n) {
     return poison == 0.0f;
 }
 
-// Real-valued inputs: a matrix product, then the same sampling.
 bool half_step_dense(const HalfStep& p) {
+    const KernelTable& kernel = kernels();
     if (!all_finite(p.w, p.n_in * p.n_out)) return false;
     Workspace workspace;
     const int64_t stride = ceil_div(p.n_out, 16) * 16;
     float* x = workspace.take<float>(p.n_rows * stride);
-    uint64_t* out_rows = take_sample_rows(p, workspace);
     Matmul product{};
     product.m = p.n_rows;
     product.n = p.n_out;
@@ -185,26 +107,25 @@ bool half_step_dense(const HalfStep& p) {
     product.bias = p.bias;
     product.threads = p.threads;
     matmul(product);
-    const Tiles tiles(p, 64);
-    parallel_for(tiles.count(), p.threads, [&](int64_t tile) {
-        const int64_t unit = tiles.first_unit(tile), sample = tiles.first_sample(tile);
-        const int64_t n_rows = at_most(p.n_rows - sample, kSamplesPerTile);
-        // Columns past n_out are read by the sampling kernel (and dropped): the last tile defines them.
-        if (unit + 64 >= p.n_out)
-            for (int64_t r = 0; r < n_rows; ++r)
-                for (int64_t c = p.n_out; c < stride; ++c) x[(sample + r) * stride + c] = 0.0f;
-        sample_tile(p, x + sample * stride + unit, stride, sample, n_rows, unit,
-                    static_cast<int>(at_most(p.n_out - unit, 64)), out_rows);
+    const int64_t unit_tiles = ceil_div(p.n_out, 64), row_tiles = ceil_div(p.n_rows, kRowsPerTile);
+    parallel_for(unit_tiles * row_tiles, p.threads, [&](int64_t tile) {
+        const int64_t first_unit = tile % unit_tiles * 64, first_row = tile / unit_tiles * kRowsPerTile;
+        const int64_t n_rows = p.n_rows - first_row < kRowsPerTile ? p.n_rows - first_row : kRowsPerTile;
+        const int n_units = static_cast<int>(p.n_out - first_unit < 64 ? p.n_out - first_unit : 64);
+        // Columns past n_out are read by the sampling kernel (and dropped): define them.
+        for (int64_t r = 0; r < n_rows; ++r)
+            for (int64_t c = p.n_out; c < stride; ++c) x[(first_row + r) * stride + c] = 0.0f;
+        SampleRowsArgs s = sample_args(p, first_row, n_rows, first_unit, n_units);
+        s.x = x + first_row * stride + first_unit;
+        s.x_stride = stride;
+        kernel.sample_rows(&s);
     });
-    if (p.out_bits) transpose_bits(out_rows, p.n_rows, p.n_out, p.out_bits, p.threads);
+    clear_row_tails(p, stride);
     return true;
 }
 
 }  // namespace
 
-bool half_step(const HalfStep& p) {
-    if (p.in_dense) return half_step_dense(p);
-    return kernels().lane_product ? half_step_lanes(p) : half_step_rows(p);
-}
+bool half_step(const HalfStep& p) { return p.in_rows ? half_step_bits(p) : half_step_dense(p); }
 
 }  // namespace hc

@@ -5,18 +5,18 @@
 
 namespace hc {
 
-// out ~ Bernoulli(sigmoid((bias + in W) * inv_temperature)), for unit-major bits or dense inputs in [0, 1].
+// out ~ Bernoulli(sigmoid((bias + in W) * inv_temperature)), for sample-major bits or dense inputs in [0, 1].
 struct HalfStep {
     int64_t n_rows, n_in, n_out;
-    const uint64_t* in_bits = nullptr;  // [n_in, bit_words(n_rows)], or
+    const uint64_t* in_rows = nullptr;  // sample-major [n_rows, bit_words(n_in)], or
     const float* in_dense = nullptr;    // [n_rows, n_in]
     const float* w;                     // [n_in, n_out], or [n_out, n_in] when transposed
     bool transposed = false;
-    const float* bias;  // [n_out]
+    const float* bias;                  // [n_out]
     float inv_temperature = 1.0f;
     uint64_t seed = 0, offset = 0;
     int64_t first_sample = 0;
-    uint64_t* out_bits = nullptr;  // [n_out, bit_words(n_rows)]; null: no draws
+    uint64_t* out_rows = nullptr;  // sample-major [n_rows, bit_words(n_out)]; null: no draws
     float* probs = nullptr;        // [n_rows, n_out]; null: not wanted
     float prob_scale = 1.0f;       // probs are multiplied by this
     int threads = 0;

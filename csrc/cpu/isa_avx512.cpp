@@ -1,8 +1,7 @@
 // Every CPU kernel at level avx512: the vocabulary, the tile sizes, the bodies.
 #include "simd_avx512.h"
 
-#define HC_UNIT_BLOCK 16
-#define HC_ROW_UNROLL 4
+#define HC_ROW_UNROLL 8
 #define HC_GEMM_ROWS 14
 #define HC_GEMM_VECTORS 2
 #include "bodies-inl.h"

@@ -9,52 +9,27 @@
 
 namespace hc {
 
-// Upper bounds over all ISA levels, for scratch sizes.
-constexpr int kMaxUnitBlock = 32;
+// Output units a lookup-product tile covers, at every level.
+constexpr int kUnitBlock = 16;
+// Inputs whose tables a lookup product holds at a time.
+constexpr int kChunkInputs = 60;
 constexpr size_t kLookupScratchBytes = 64 * 1024;
 
-// out[r, u] (+)= init[u] + sum_i bit(r, i) * weights[i, u]  for one block of at most unit_block output units.
+// out[r, u] (+)= init[u] + sum_i bit(r, i) * weights[i, u]  for one block of at most kUnitBlock output units.
 struct BitProductArgs {
-    const uint64_t* bits;      // row r starts at bits + r * row_words; bits at and past n_inputs are zero
-    size_t row_words;
+    const uint64_t* codes;     // [ceil(n_inputs / kChunkInputs), code_stride]: each row's bits of each chunk of inputs,
+    size_t code_stride;        //   from chunk_codes; bits past n_inputs are zero
     int64_t n_rows;
     const float* weights;      // element (input i, unit u) at weights[i * input_stride + u * unit_stride]
     ptrdiff_t input_stride;    // one of the two strides is 1
     ptrdiff_t unit_stride;
     int64_t n_inputs;
-    int n_units;               // 1 .. unit_block
+    int n_units;               // 1 .. kUnitBlock
     const float* init;         // n_units start values (a bias), or null for zero; unused when accumulating
     int accumulate;            // nonzero: add to out
-    float* out;                // [n_rows, unit_block], columns past n_units are defined but meaningless
+    float* out;                // [n_rows, kUnitBlock], columns past n_units are defined but meaningless
     void* scratch;             // kLookupScratchBytes, 64-byte aligned
     int* nonfinite;            // set to 1 when a weight read is NaN or infinite; may be null
-};
-
-// The same product with samples along the lanes, for levels that look tables up in registers (null at the others).
-// out[u, s] = init[u] + sum_i bit(i, s) * weights[i, u] for one block of at most 16 output units.
-struct LaneProductArgs {
-    const uint32_t* codes;     // from lane_codes: [ceil(n_inputs / 30), code_stride]
-    size_t code_stride;        // n_samples rounded up to 64
-    int64_t n_samples;
-    const float* weights;      // as for BitProductArgs
-    ptrdiff_t input_stride;
-    ptrdiff_t unit_stride;
-    int64_t n_inputs;
-    int n_units;               // 1 .. 16
-    const float* init;         // n_units start values, or null for zero
-    float* out;                // [n_units rounded up to 4, out_stride]
-    ptrdiff_t out_stride;      // code_stride or more
-    void* scratch;             // kLookupScratchBytes, 64-byte aligned
-    int* nonfinite;            // set to 1 when a weight read is NaN or infinite
-};
-
-// One word (30 inputs) of every sample's code, from unit-major bits.
-struct LaneCodesArgs {
-    const uint64_t* bits;      // row i (an input) at bits + i * row_words
-    size_t row_words;
-    int64_t n_inputs, n_samples;
-    int64_t word;              // which 30 inputs
-    uint32_t* codes;           // [n_samples rounded up to 16]
 };
 
 // Bernoulli units from pre-activations: prob = scale * sigmoid(x / T), bit = [uniform < sigmoid(x / T)].
@@ -70,23 +45,6 @@ struct SampleRowsArgs {
     uint64_t* bits;            // sample-major, row r at bits + r * bits_row_words, bit first_unit + u; null: no draws
     size_t bits_row_words;
     float* probs;              // [n_rows, probs_stride], column first_unit + u; null: not wanted
-    ptrdiff_t probs_stride;
-    float prob_scale;
-};
-
-// The same with samples along the lanes: x is overwritten (with probabilities when those are wanted).
-struct SampleLanesArgs {
-    float* x;                  // [n_units, x_stride], x_stride >= n_samples rounded up to 16
-    ptrdiff_t x_stride;
-    int64_t n_samples;
-    int64_t first_sample;      // a multiple of 64
-    uint32_t first_unit;
-    int n_units;               // 1 .. 16
-    float inv_temperature;
-    uint64_t seed, offset;
-    uint64_t* bits;            // unit-major: unit u's words at bits + u * bits_row_words; null: no draws
-    size_t bits_row_words;
-    float* probs;              // [n_samples, probs_stride], column first_unit + u; null: not wanted
     ptrdiff_t probs_stride;
     float prob_scale;
 };
@@ -218,10 +176,9 @@ struct FmaPeakArgs {
 struct KernelTable {
     const char* isa;
     int lanes;
-    int unit_block;            // output units a bit_product call covers, a multiple of 16
     int gemm_rows;             // of a register tile of gemm_block
     int gemm_columns;
-#define HC_KERNEL(name, Args) void (*name)(const Args*);  // null where the level has no such kernel
+#define HC_KERNEL(name, Args) void (*name)(const Args*);
 #include "kernels.inc"
 #undef HC_KERNEL
 };

@@ -5,28 +5,45 @@ struct Philox4 {
     vi word[4];
 };
 
-// Even and odd lanes go through the rounds apart, each value in the low half of a 64-bit lane: the 32x32 -> 64 products
-// then need no shuffles, and what gathers in the high halves is never read.
-static inline void philox_rounds(vi c[4], uint32_t key0, uint32_t key1) {
+// Blocks of kBlocks counters (c0, c1) under shared c2, c3 and key. Even and odd lanes go through the rounds apart, each
+// value in the low half of a 64-bit lane: the 32x32 -> 64 products then need no shuffles, and what gathers in the high
+// halves is never read. The rounds of all blocks advance together: one alone is a chain of latencies.
+template <int kBlocks>
+static inline void philox_blocks_of(const vi* c0, const vi* c1, vi c2, vi c3, uint32_t key0, uint32_t key1, Philox4* out) {
     const vi m0 = iset1(0xD2511F53u), m1 = iset1(0xCD9E8D57u);
+    vi c[2 * kBlocks][4];
+#pragma GCC unroll 4
+    for (int b = 0; b < kBlocks; ++b) {
+        const vi even[4] = {c0[b], c1[b], c2, c3};
+#pragma GCC unroll 4
+        for (int w = 0; w < 4; ++w) {
+            c[2 * b][w] = even[w];
+            c[2 * b + 1][w] = high_to_even(even[w]);
+        }
+    }
+#pragma GCC unroll 10
     for (int round = 0; round < 10; ++round) {
-        const vi p0 = mul_even(m0, c[0]), p1 = mul_even(m1, c[2]);
-        c[0] = xor3(high_to_even(p1), c[1], iset1(key0));
-        c[2] = xor3(high_to_even(p0), c[3], iset1(key1));
-        c[1] = p1;
-        c[3] = p0;
+        const vi k0 = iset1(key0), k1 = iset1(key1);
+#pragma GCC unroll 8
+        for (int b = 0; b < 2 * kBlocks; ++b) {
+            const vi p0 = mul_even(m0, c[b][0]), p1 = mul_even(m1, c[b][2]);
+            c[b][0] = xor3(high_to_even(p1), c[b][1], k0);
+            c[b][2] = xor3(high_to_even(p0), c[b][3], k1);
+            c[b][1] = p1;
+            c[b][3] = p0;
+        }
         key0 += 0x9E3779B9u;
         key1 += 0xBB67AE85u;
     }
+#pragma GCC unroll 4
+    for (int b = 0; b < kBlocks; ++b)
+#pragma GCC unroll 4
+        for (int w = 0; w < 4; ++w) out[b].word[w] = merge_even_odd(c[2 * b][w], c[2 * b + 1][w]);
 }
 
 static inline Philox4 philox(vi c0, vi c1, vi c2, vi c3, uint32_t key0, uint32_t key1) {
-    vi even[4] = {c0, c1, c2, c3};
-    vi odd[4] = {high_to_even(c0), high_to_even(c1), high_to_even(c2), high_to_even(c3)};
-    philox_rounds(even, key0, key1);
-    philox_rounds(odd, key0, key1);
     Philox4 out;
-    for (int w = 0; w < 4; ++w) out.word[w] = merge_even_odd(even[w], odd[w]);
+    philox_blocks_of<1>(&c0, &c1, c2, c3, key0, key1, &out);
     return out;
 }
 

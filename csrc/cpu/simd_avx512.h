@@ -75,16 +75,6 @@ static inline vi merge_even_odd(vi a, vi b_in_even) {
     return _mm512_mask_blend_epi32(0xAAAA, a, _mm512_slli_epi64(b_in_even, 32));
 }
 
-// A table of 32 floats in two registers, indexed by the low 5 bits of each lane; and what builds the indices.
-#define HC_HAS_LOOKUP32 1
-static inline vf lookup32(vf low, vf high, vi index) { return _mm512_permutex2var_ps(low, index, high); }
-// Holds x in a register: otherwise GCC reads a table from memory again at every permute, and loads become the limit.
-static inline vf in_register(vf x) {
-    __asm__("" : "+v"(x));
-    return x;
-}
-static inline vi ior_masked(vm m, vi a, vi b) { return _mm512_mask_or_epi32(a, m, a, b); }  // a where m is off
-
 static inline vf cast_f(vi a) { return _mm512_castsi512_ps(a); }
 static inline vi cast_i(vf a) { return _mm512_castps_si512(a); }
 static inline vf to_float(vi a) { return _mm512_cvtepi32_ps(a); }      // signed
