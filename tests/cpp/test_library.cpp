@@ -489,7 +489,8 @@ void test_fork() {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+    const bool forks = !(argc > 1 && std::strcmp(argv[1], "--no-fork") == 0);
     test_library();
     test_random();
     test_refusals();
@@ -501,7 +502,7 @@ int main() {
         test_gibbs();
         test_cd();
         test_many_callers();
-        test_fork();
+        if (forks) test_fork();
         std::printf("level %s: %s\n", level.c_str(), g_failures == before ? "ok" : "FAILED");
     }
     test_levels_agree();
