@@ -139,6 +139,20 @@ static inline void bit_product_chunk(const uint64_t* codes, int64_t n_rows, int 
         bit_product_lookup<4, kFirst>(codes, n_rows, tables, init, out);
 }
 
+// Asks for a chunk's weights ahead of time: they come in pieces of 16 units or 60 inputs, too short for the hardware to
+// guess the next.
+static inline void bit_product_prefetch(const BitProductArgs* a, int64_t first_input, int first_unit) {
+    const int64_t left = a->n_inputs - first_input, n_inputs = left < kChunkInputs ? left : kChunkInputs;
+    const float* w = a->weights + first_input * a->input_stride + first_unit * a->unit_stride;
+    if (a->unit_stride == 1) {
+        for (int64_t i = 0; i < n_inputs; ++i) __builtin_prefetch(w + i * a->input_stride);
+    } else {
+        const int n_units = a->n_units - first_unit < kLanes ? a->n_units - first_unit : kLanes;
+        for (int u = 0; u < n_units; ++u)
+            for (int64_t i = 0; i < n_inputs; i += 16) __builtin_prefetch(w + u * a->unit_stride + i);
+    }
+}
+
 static void bit_product(const BitProductArgs* a) {
     float* tables = static_cast<float*>(a->scratch);
     float* copy = tables + kGroupEntries * kChunkGroups * kLanes;
@@ -151,6 +165,7 @@ static void bit_product(const BitProductArgs* a) {
             poison = bit_product_tables(bit_product_panel(a, i, n, u, copy), n_groups, tables, poison);
             // The lookup runs over 4, 8 or 12 groups; those past n_groups are only ever selected by zero bits.
             for (int g = n_groups; g % 4; ++g) store(tables + g * kGroupEntries * kLanes, zero());
+            bit_product_prefetch(a, i + kChunkInputs, u);
             const uint64_t* codes = a->codes + static_cast<size_t>(i / kChunkInputs) * a->code_stride;
             if (i == 0 && !a->accumulate)
                 bit_product_chunk<true>(codes, a->n_rows, n_groups, tables, init, a->out + u);

@@ -1,7 +1,7 @@
 #include "cpu/cd.h"
 
+#include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -73,6 +73,19 @@ Positive prepare(const hc_cd_args& p, Workspace& workspace) {
     return v0;
 }
 
+double squared_differences(const Positive& v0, const uint64_t* rows, int64_t batch, int64_t n_visible) {
+    const int64_t words = bit_words(n_visible);
+    if (v0.rows) return static_cast<double>(count_differences(v0.rows, rows, batch * words));
+    double sum = 0.0;
+    for (int64_t r = 0; r < batch; ++r)
+        for (int64_t i = 0; i < n_visible; ++i) {
+            const double bit = static_cast<double>(rows[r * words + i / 64] >> (i % 64) & 1);
+            const double d = static_cast<double>(v0.dense[r * n_visible + i]) - bit;
+            sum += d * d;
+        }
+    return sum;
+}
+
 HalfStep to_hidden(const hc_cd_args& p, int64_t n_rows) {
     HalfStep s{};
     s.n_rows = n_rows;
@@ -94,34 +107,12 @@ HalfStep to_visible(const hc_cd_args& p, int64_t n_rows) {
     return s;
 }
 
-}  // namespace
-
-void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
-    const KernelTable& kernel = kernels();
-    const int64_t V = p.n_visible, H = p.n_hidden;
+// k alternations from the chain's start, ending with its visible states in v_rows. For CD, h_rows holds the first hidden
+// sample already and the result is the sum of (v0 - v1)^2; for PCD it is NaN.
+double negative_phase(const hc_cd_args& p, const Positive& v0, int64_t n_chains, uint64_t* h_rows, uint64_t* v_rows) {
     const bool persistent = p.chains != nullptr;
-    const int64_t n_chains = persistent ? p.n_chains : p.batch;
-    const int64_t v_words = bit_words(V);
-    Workspace workspace;
-
-    // Positive phase: p(h | v0) / batch, and for CD the sample that starts the chain.
-    const Positive v0 = prepare(p, workspace);
-    float* p0 = workspace.take<float>(p.batch * H);
-    uint64_t* h_rows = workspace.take<uint64_t>(n_chains * bit_words(H));
-    uint64_t* v_rows = workspace.take<uint64_t>(n_chains * bit_words(V));
-    HalfStep up = to_hidden(p, p.batch);
-    up.in_rows = v0.rows;
-    up.in_dense = v0.dense;
-    up.probs = p0;
-    up.prob_scale = 1.0f / static_cast<float>(p.batch);
-    up.out_rows = persistent ? nullptr : h_rows;
-    up.offset = p.offset;
-    if (!half_step(up)) invalid("w: expected finite values, got NaN or infinity");
-
-    // Negative phase: k alternations, ending on p(h | vk), negated so that both phases are one sum.
     double differences = std::numeric_limits<double>::quiet_NaN();
-    float* pk = workspace.take<float>(n_chains * H);
-    if (persistent) transpose_bits(p.chains, V, n_chains, v_rows, p.threads);
+    if (persistent) transpose_bits(p.chains, p.n_visible, n_chains, v_rows, p.threads);
     for (int step = 0; step < p.k; ++step) {
         if (persistent || step > 0) {
             HalfStep h = to_hidden(p, n_chains);
@@ -135,96 +126,85 @@ void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
         v.out_rows = v_rows;
         v.offset = p.offset + 2 * static_cast<uint64_t>(step) + 1;
         half_step(v);
-        if (step == 0 && !persistent && v0.rows)
-            differences = static_cast<double>(count_differences(v0.rows, v_rows, p.batch * v_words));
-        if (step == 0 && !persistent && v0.dense) {
-            double sum = 0.0;
-            for (int64_t r = 0; r < p.batch; ++r)
-                for (int64_t i = 0; i < V; ++i) {
-                    const double bit = static_cast<double>(v_rows[r * v_words + i / 64] >> (i % 64) & 1);
-                    const double d = static_cast<double>(v0.dense[r * V + i]) - bit;
-                    sum += d * d;
-                }
-            differences = sum;
-        }
+        if (step == 0 && !persistent) differences = squared_differences(v0, v_rows, p.batch, p.n_visible);
     }
-    HalfStep last = to_hidden(p, n_chains);
-    last.in_rows = v_rows;
-    last.probs = pk;
-    last.prob_scale = -1.0f / static_cast<float>(n_chains);
-    half_step(last);
+    return differences;
+}
 
-    // Statistics and update, a block of hidden units at a time.
-    const int64_t chain_words = bit_words(n_chains), batch_words = bit_words(p.batch);
-    uint64_t* vk = workspace.take<uint64_t>((V + 1) * bit_words(n_chains));
-    transpose_bits(v_rows, n_chains, V, vk, p.threads);
-    append_bias_unit(vk, V, n_chains);
-    uint64_t* codes_k = workspace.take<uint64_t>(chunk_count(n_chains) * (V + 1));
-    chunk_codes(vk, V + 1, n_chains, codes_k, p.threads);
-    uint64_t* codes0 = nullptr;
-    if (v0.unit_major) {
-        codes0 = workspace.take<uint64_t>(chunk_count(p.batch) * (V + 1));
-        chunk_codes(v0.unit_major, V + 1, p.batch, codes0, p.threads);
-    }
-    float* dense_grad = nullptr;
-    if (v0.dense) {
-        dense_grad = workspace.take<float>(V * H);
-        Matmul product{};
-        product.m = V;
-        product.n = H;
-        product.k = p.batch;
-        product.a = v0.dense;
-        product.lda = V;
-        product.trans_a = true;
-        product.b = p0;
-        product.ldb = H;
-        product.c = dense_grad;
-        product.ldc = H;
-        product.threads = p.threads;
-        matmul(product);
-    }
-    const int64_t block = kUnitBlock, tiles = ceil_div(H, block);
-    std::atomic<int> nonfinite{0};
-    double* hidden_sums = workspace.take<double>(tiles);
-    parallel_for(tiles, p.threads, [&](int64_t tile) {
-        const int64_t first = tile * block;
-        const int n_units = static_cast<int>(H - first < block ? H - first : block);
-        Workspace scratch;
-        float* grad = scratch.take<float>((V + 1) * block);
-        float* bias_grad = grad + V * block;
-        BitProductArgs a{};
-        a.n_rows = V + 1;
-        a.code_stride = static_cast<size_t>(V + 1);
-        a.input_stride = H;
-        a.unit_stride = 1;
-        a.n_units = n_units;
-        a.out = grad;
-        a.scratch = lookup_scratch();
-        if (v0.unit_major) {
-            a.codes = codes0;
-            a.weights = p0 + first;
-            a.n_inputs = p.batch;
-            kernel.bit_product(&a);
-            a.accumulate = 1;
-        }
-        float positive[kUnitBlock];
-        for (int u = 0; u < n_units; ++u) {
-            positive[u] = v0.unit_major ? bias_grad[u] : 0.0f;
-            if (!v0.unit_major)
-                for (int64_t r = 0; r < p.batch; ++r) positive[u] += p0[r * H + first + u];
-        }
-        a.codes = codes_k;
-        a.weights = pk + first;
-        a.n_inputs = n_chains;
+// What the update of w and b_hid reads.
+struct Statistics {
+    const float* p0;          // p(h | v0) / batch           [batch, H]
+    const float* pk;          // -p(h | vk) / chains         [chains, H]
+    const uint64_t* codes0;   // v0 and the bias unit, chunk by chunk of samples; null when v0 is dense
+    const uint64_t* codes_k;  // vk likewise
+    const float* dense_grad;  // v0^T p0 when v0 is dense    [V, H]
+    const float* dense_bias;  // its bias row                [H]
+    int64_t n_chains;
+};
+
+// The positive and negative statistics of up to kUnitBlock hidden units: grad [V + 1, kUnitBlock], the last row the
+// bias unit's. Returns the sum of the positive bias statistics.
+double block_statistics(const hc_cd_args& p, const Statistics& s, int64_t first, int n_units, float* grad) {
+    const KernelTable& kernel = kernels();
+    float* bias_grad = grad + p.n_visible * kUnitBlock;
+    BitProductArgs a{};
+    a.n_rows = p.n_visible + 1;
+    a.code_stride = static_cast<size_t>(p.n_visible + 1);
+    a.input_stride = p.n_hidden;
+    a.unit_stride = 1;
+    a.n_units = n_units;
+    a.out = grad;
+    a.scratch = lookup_scratch();
+    if (s.codes0) {
+        a.codes = s.codes0;
+        a.weights = s.p0 + first;
+        a.n_inputs = p.batch;
         kernel.bit_product(&a);
+        a.accumulate = 1;
+    }
+    const float* positive = s.codes0 ? bias_grad : s.dense_bias + first;
+    double sum = 0.0;
+    for (int u = 0; u < n_units; ++u) sum += static_cast<double>(positive[u]);
+    a.codes = s.codes_k;
+    a.weights = s.pk + first;
+    a.n_inputs = s.n_chains;
+    kernel.bit_product(&a);
+    if (!s.codes0)
+        for (int u = 0; u < n_units; ++u) bias_grad[u] += positive[u];
+    return sum;
+}
 
+// Updates w and b_hid; returns the mean of p(h | v0).
+double update_hidden(const hc_cd_args& p, const Statistics& s, std::atomic<int>& nonfinite) {
+    const KernelTable& kernel = kernels();
+    const int64_t V = p.n_visible, H = p.n_hidden, blocks = ceil_div(H, kUnitBlock);
+    // Several blocks a tile, so that w is updated in pieces wider than a cache line, while every thread has its tile.
+    const int64_t threads = p.threads > 0 ? p.threads : max_threads();
+    const int64_t per_tile = std::clamp<int64_t>(blocks / (2 * threads), 1, 4), tiles = ceil_div(blocks, per_tile);
+    Workspace workspace;
+    double* sums = workspace.take<double>(blocks);
+    parallel_for(tiles, p.threads, [&](int64_t tile) {
+        const int64_t first_block = tile * per_tile, last_block = std::min(blocks, first_block + per_tile);
+        const int64_t first = first_block * kUnitBlock;
+        const int64_t panel = (V + 1) * kUnitBlock;
+        Workspace scratch;
+        float* grad = scratch.take<float>(per_tile * panel);
+        for (int64_t b = first_block; b < last_block; ++b) {
+            const int n_units = static_cast<int>(std::min(H - b * kUnitBlock, int64_t{kUnitBlock}));
+            float* block_grad = grad + (b - first_block) * panel;
+            sums[b] = block_statistics(p, s, b * kUnitBlock, n_units, block_grad);
+            for (int u = 0; u < n_units; ++u) {
+                float* velocity = p.vel_hid ? p.vel_hid + b * kUnitBlock + u : nullptr;
+                apply_bias(p.b_hid + b * kUnitBlock + u, velocity, block_grad[V * kUnitBlock + u], p.lr, p.momentum);
+            }
+        }
         int bad = 0;
         CdApplyArgs apply{};
         apply.grad = grad;
-        apply.grad_stride = block;
-        apply.dense_grad = dense_grad ? dense_grad + first : nullptr;
+        apply.panel_rows = V + 1;
+        apply.dense_grad = s.dense_grad ? s.dense_grad + first : nullptr;
         apply.n_rows = V;
-        apply.n_units = n_units;
+        apply.n_units = std::min(H, last_block * kUnitBlock) - first;
         apply.w = p.w + first;
         apply.velocity = p.vel_w ? p.vel_w + first : nullptr;
         apply.w_stride = H;
@@ -233,32 +213,110 @@ void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
         apply.decay = p.weight_decay;
         apply.nonfinite = &bad;
         kernel.cd_apply(&apply);
-        double sum = 0.0;
-        for (int u = 0; u < n_units; ++u) {
-            sum += static_cast<double>(positive[u]);
-            const float g = v0.unit_major ? bias_grad[u] : bias_grad[u] + positive[u];
-            float* velocity = p.vel_hid ? p.vel_hid + first + u : nullptr;
-            apply_bias(p.b_hid + first + u, velocity, g, p.lr, p.momentum);
-        }
-        hidden_sums[tile] = sum;
         if (bad) nonfinite.store(1, std::memory_order_relaxed);
     });
-    for (int64_t i = 0; i < V; ++i) {
-        double positive = 0.0;
-        if (v0.unit_major)
-            positive = popcount_mean(v0.unit_major + i * batch_words, p.batch);
-        else {
-            for (int64_t r = 0; r < p.batch; ++r) positive += static_cast<double>(v0.dense[r * V + i]);
-            positive /= static_cast<double>(p.batch);
-        }
-        const float g = static_cast<float>(positive - popcount_mean(vk + i * chain_words, n_chains));
-        apply_bias(p.b_vis + i, p.vel_vis ? p.vel_vis + i : nullptr, g, p.lr, p.momentum);
+    double sum = 0.0;
+    for (int64_t b = 0; b < blocks; ++b) sum += sums[b];
+    return sum / static_cast<double>(H);
+}
+
+// v0^T p0 and the column sums of p0, for real-valued data.
+void dense_statistics(const hc_cd_args& p, const float* p0, float* grad, float* bias) {
+    Matmul product{};
+    product.m = p.n_visible;
+    product.n = p.n_hidden;
+    product.k = p.batch;
+    product.a = p.v0_dense;
+    product.lda = p.n_visible;
+    product.trans_a = true;
+    product.b = p0;
+    product.ldb = p.n_hidden;
+    product.c = grad;
+    product.ldc = p.n_hidden;
+    product.threads = p.threads;
+    matmul(product);
+    std::fill(bias, bias + p.n_hidden, 0.0f);
+    for (int64_t r = 0; r < p.batch; ++r)
+        for (int64_t u = 0; u < p.n_hidden; ++u) bias[u] += p0[r * p.n_hidden + u];
+}
+
+void update_visible_bias(const hc_cd_args& p, const Positive& v0, const uint64_t* vk, int64_t n_chains) {
+    Workspace workspace;
+    double* mean = workspace.take<double>(p.n_visible);
+    if (v0.unit_major) {
+        for (int64_t i = 0; i < p.n_visible; ++i)
+            mean[i] = popcount_mean(v0.unit_major + i * bit_words(p.batch), p.batch);
+    } else {
+        std::fill(mean, mean + p.n_visible, 0.0);
+        for (int64_t r = 0; r < p.batch; ++r)
+            for (int64_t i = 0; i < p.n_visible; ++i) mean[i] += static_cast<double>(v0.dense[r * p.n_visible + i]);
+        for (int64_t i = 0; i < p.n_visible; ++i) mean[i] /= static_cast<double>(p.batch);
     }
-    if (persistent) std::memcpy(p.chains, vk, static_cast<size_t>(V * chain_words) * sizeof(uint64_t));
+    for (int64_t i = 0; i < p.n_visible; ++i) {
+        const double negative = popcount_mean(vk + i * bit_words(n_chains), n_chains);
+        apply_bias(p.b_vis + i, p.vel_vis ? p.vel_vis + i : nullptr, static_cast<float>(mean[i] - negative), p.lr,
+                   p.momentum);
+    }
+}
+
+}  // namespace
+
+void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
+    const int64_t V = p.n_visible, H = p.n_hidden;
+    const int64_t n_chains = p.chains ? p.n_chains : p.batch;
+    Workspace workspace;
+
+    // Positive phase: p(h | v0) / batch, and for CD the sample that starts the chain.
+    const Positive v0 = prepare(p, workspace);
+    float* p0 = workspace.take<float>(p.batch * H);
+    uint64_t* h_rows = workspace.take<uint64_t>(n_chains * bit_words(H));
+    uint64_t* v_rows = workspace.take<uint64_t>(n_chains * bit_words(V));
+    HalfStep up = to_hidden(p, p.batch);
+    up.in_rows = v0.rows;
+    up.in_dense = v0.dense;
+    up.probs = p0;
+    up.prob_scale = 1.0f / static_cast<float>(p.batch);
+    up.out_rows = p.chains ? nullptr : h_rows;
+    up.offset = p.offset;
+    if (!half_step(up)) invalid("w: expected finite values, got NaN or infinity");
+
+    // Negative phase, then p(h | vk), negated so that both phases are one sum.
+    const double differences = negative_phase(p, v0, n_chains, h_rows, v_rows);
+    float* pk = workspace.take<float>(n_chains * H);
+    HalfStep last = to_hidden(p, n_chains);
+    last.in_rows = v_rows;
+    last.probs = pk;
+    last.prob_scale = -1.0f / static_cast<float>(n_chains);
+    half_step(last);
+
+    // Statistics and update.
+    uint64_t* vk = workspace.take<uint64_t>((V + 1) * bit_words(n_chains));
+    transpose_bits(v_rows, n_chains, V, vk, p.threads);
+    append_bias_unit(vk, V, n_chains);
+    uint64_t* codes_k = workspace.take<uint64_t>(chunk_count(n_chains) * (V + 1));
+    chunk_codes(vk, V + 1, n_chains, codes_k, p.threads);
+    Statistics s{};
+    s.p0 = p0;
+    s.pk = pk;
+    s.codes_k = codes_k;
+    s.n_chains = n_chains;
+    if (v0.unit_major) {
+        uint64_t* codes0 = workspace.take<uint64_t>(chunk_count(p.batch) * (V + 1));
+        chunk_codes(v0.unit_major, V + 1, p.batch, codes0, p.threads);
+        s.codes0 = codes0;
+    } else {
+        float* grad = workspace.take<float>(V * H);
+        float* bias = workspace.take<float>(H);
+        dense_statistics(p, p0, grad, bias);
+        s.dense_grad = grad;
+        s.dense_bias = bias;
+    }
+    std::atomic<int> nonfinite{0};
+    const double hidden_mean = update_hidden(p, s, nonfinite);
+    update_visible_bias(p, v0, vk, n_chains);
+    if (p.chains) std::memcpy(p.chains, vk, static_cast<size_t>(V * bit_words(n_chains)) * sizeof(uint64_t));
     if (stats) {
-        double sum = 0.0;
-        for (int64_t t = 0; t < tiles; ++t) sum += hidden_sums[t];
-        stats->hidden_mean = sum / static_cast<double>(H);
+        stats->hidden_mean = hidden_mean;
         stats->reconstruction_error = differences / (static_cast<double>(p.batch) * static_cast<double>(V));
     }
     if (nonfinite)

@@ -51,11 +51,11 @@ struct SampleRowsArgs {
 
 // velocity = momentum * velocity + rate * (grad - decay * w); w += velocity, over a tile of rows.
 struct CdApplyArgs {
-    const float* grad;         // [n_rows, grad_stride]
-    ptrdiff_t grad_stride;
+    const float* grad;         // [ceil(n_units / kUnitBlock), panel_rows, kUnitBlock]: bit_product's tiles side by side
+    int64_t panel_rows;
     const float* dense_grad;   // [n_rows, w_stride] added to grad; null: none
     int64_t n_rows;
-    int n_units;
+    int64_t n_units;
     float* w;                  // [n_rows, w_stride]
     float* velocity;           // same layout; null: momentum 0
     ptrdiff_t w_stride;
