@@ -43,7 +43,8 @@ inline void require_pointer(const void* p, const char* name) {
 
 // Sizes are positive and below 2^31, so that products of two fit in int64 with room to spare.
 inline void require_size(int64_t n, const char* name) {
-    if (n < 1 || n > INT32_MAX) invalid(std::string(name) + ": expected a size in 1..2147483647, got " + std::to_string(n));
+    if (n < 1 || n > INT32_MAX)
+        invalid(std::string(name) + ": expected a size in 1..2147483647, got " + std::to_string(n));
 }
 
 // Elements of an array that is to be addressed or allocated.

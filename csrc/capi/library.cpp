@@ -49,7 +49,8 @@ hc_status hc_get_isa(const char** name) {
 
 int hc_isa_built(const char* name) {
     for (int i = 0; name && i < hc::kIsaCount; ++i)
-        if (std::strcmp(name, hc::isa_name(static_cast<hc::Isa>(i))) == 0) return hc::isa_built(static_cast<hc::Isa>(i));
+        if (std::strcmp(name, hc::isa_name(static_cast<hc::Isa>(i))) == 0)
+            return hc::isa_built(static_cast<hc::Isa>(i));
     return 0;
 }
 

@@ -77,7 +77,8 @@ void checked_cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
     require(std::isfinite(p.lr) && p.lr >= 0.0f, "lr: expected a finite value, at least 0");
     require(p.momentum >= 0.0f && p.momentum < 1.0f, "momentum: expected a value in [0, 1)");
     require(p.momentum == 0.0f || velocities == 3, "velocity: momentum above 0 needs it");
-    require(std::isfinite(p.weight_decay) && p.weight_decay >= 0.0f, "weight_decay: expected a finite value, at least 0");
+    require(std::isfinite(p.weight_decay) && p.weight_decay >= 0.0f,
+            "weight_decay: expected a finite value, at least 0");
     if (p.chains) {
         require_size(p.n_chains, "n_chains");
         require_elements(p.n_chains, p.n_visible, "chains");

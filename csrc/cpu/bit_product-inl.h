@@ -47,9 +47,7 @@ static inline Panel bit_product_panel(const BitProductArgs* a, int64_t first_inp
             const int left = n_inputs - i;
             for (int k = 0; k < kLanes; ++k) {
                 const float* row = w + k * a->unit_stride + i;
-                tile[k] = k >= n_units     ? zero()
-                          : left >= kLanes ? load(row)
-                                           : load_masked(row, first_lanes(left));
+                tile[k] = k >= n_units ? zero() : left >= kLanes ? load(row) : load_masked(row, first_lanes(left));
             }
             transpose(tile);
             for (int k = 0; k < kLanes; ++k) store(copy + (i + k) * kLanes, tile[k]);
@@ -124,8 +122,7 @@ static void bit_product_lookup(const uint64_t* codes, int64_t n_rows, const floa
     int64_t left = n_rows;
     for (; left >= kRowUnroll; left -= kRowUnroll, codes += kRowUnroll, out += kRowUnroll * kUnitBlock)
         bit_product_rows<kRowUnroll, kGroups, kFirst>(codes, tables, init, out);
-    for (; left > 0; --left, ++codes, out += kUnitBlock)
-        bit_product_rows<1, kGroups, kFirst>(codes, tables, init, out);
+    for (; left > 0; --left, ++codes, out += kUnitBlock) bit_product_rows<1, kGroups, kFirst>(codes, tables, init, out);
 }
 
 template <bool kFirst>

@@ -14,6 +14,7 @@ namespace HC_ISA {
 
 constexpr int kRowUnroll = HC_ROW_UNROLL;
 
+// clang-format off: each body uses those above it
 #include "philox-inl.h"
 #include "math-inl.h"
 #include "elementwise-inl.h"
@@ -22,6 +23,7 @@ constexpr int kRowUnroll = HC_ROW_UNROLL;
 #include "sample-inl.h"
 #include "cd-inl.h"
 #include "bits-inl.h"
+// clang-format on
 
 #define HC_STRING_(x) #x
 #define HC_STRING(x) HC_STRING_(x)

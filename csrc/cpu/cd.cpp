@@ -320,8 +320,9 @@ void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
         stats->reconstruction_error = differences / (static_cast<double>(p.batch) * static_cast<double>(V));
     }
     if (nonfinite)
-        throw Error(HC_DIVERGED,
-                    "w: the update produced NaN or infinite weights; the learning rate is too large, or velocity held NaN");
+        throw Error(
+            HC_DIVERGED,
+            "w: the update produced NaN or infinite weights; the learning rate is too large, or velocity held NaN");
 }
 
 }  // namespace hc

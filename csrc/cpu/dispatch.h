@@ -17,7 +17,7 @@ Isa isa_best();              // highest level built and detected
 // that does not exist, is not built, or that this processor lacks.
 Isa isa_used();
 Isa isa_named(const char* name);  // throws Error when it does not exist, is not built, or this processor lacks it
-void set_isa(const char* name);  // throws Error likewise; null: back to the environment's choice
+void set_isa(const char* name);   // throws Error likewise; null: back to the environment's choice
 
 const KernelTable& kernels();         // of the level in use
 const KernelTable& kernels(Isa isa);  // of one level, which must be built and detected

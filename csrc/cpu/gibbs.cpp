@@ -107,14 +107,14 @@ bool half_step_dense(const HalfStep& p) {
     product.bias = p.bias;
     product.threads = p.threads;
     matmul(product);
+    // Columns past n_out are read by the sampling kernel (and dropped): define them.
+    for (int64_t r = 0; r < p.n_rows; ++r)
+        for (int64_t c = p.n_out; c < stride; ++c) x[r * stride + c] = 0.0f;
     const int64_t unit_tiles = ceil_div(p.n_out, 64), row_tiles = ceil_div(p.n_rows, kRowsPerTile);
     parallel_for(unit_tiles * row_tiles, p.threads, [&](int64_t tile) {
         const int64_t first_unit = tile % unit_tiles * 64, first_row = tile / unit_tiles * kRowsPerTile;
         const int64_t n_rows = p.n_rows - first_row < kRowsPerTile ? p.n_rows - first_row : kRowsPerTile;
         const int n_units = static_cast<int>(p.n_out - first_unit < 64 ? p.n_out - first_unit : 64);
-        // Columns past n_out are read by the sampling kernel (and dropped): define them.
-        for (int64_t r = 0; r < n_rows; ++r)
-            for (int64_t c = p.n_out; c < stride; ++c) x[(first_row + r) * stride + c] = 0.0f;
         SampleRowsArgs s = sample_args(p, first_row, n_rows, first_unit, n_units);
         s.x = x + first_row * stride + first_unit;
         s.x_stride = stride;

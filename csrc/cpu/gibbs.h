@@ -12,7 +12,7 @@ struct HalfStep {
     const float* in_dense = nullptr;    // [n_rows, n_in]
     const float* w;                     // [n_in, n_out], or [n_out, n_in] when transposed
     bool transposed = false;
-    const float* bias;                  // [n_out]
+    const float* bias;  // [n_out]
     float inv_temperature = 1.0f;
     uint64_t seed = 0, offset = 0;
     int64_t first_sample = 0;

@@ -17,70 +17,70 @@ constexpr size_t kLookupScratchBytes = 64 * 1024;
 
 // out[r, u] (+)= init[u] + sum_i bit(r, i) * weights[i, u]  for one block of at most kUnitBlock output units.
 struct BitProductArgs {
-    const uint64_t* codes;     // [ceil(n_inputs / kChunkInputs), code_stride]: each row's bits of each chunk of inputs,
-    size_t code_stride;        //   from chunk_codes; bits past n_inputs are zero
+    const uint64_t* codes;  // [ceil(n_inputs / kChunkInputs), code_stride]: each row's bits of each chunk of inputs,
+    size_t code_stride;     //   from chunk_codes; bits past n_inputs are zero
     int64_t n_rows;
-    const float* weights;      // element (input i, unit u) at weights[i * input_stride + u * unit_stride]
-    ptrdiff_t input_stride;    // one of the two strides is 1
+    const float* weights;    // element (input i, unit u) at weights[i * input_stride + u * unit_stride]
+    ptrdiff_t input_stride;  // one of the two strides is 1
     ptrdiff_t unit_stride;
     int64_t n_inputs;
-    int n_units;               // 1 .. kUnitBlock
-    const float* init;         // n_units start values (a bias), or null for zero; unused when accumulating
-    int accumulate;            // nonzero: add to out
-    float* out;                // [n_rows, kUnitBlock], columns past n_units are defined but meaningless
-    void* scratch;             // kLookupScratchBytes, 64-byte aligned
-    int* nonfinite;            // set to 1 when a weight read is NaN or infinite; may be null
+    int n_units;        // 1 .. kUnitBlock
+    const float* init;  // n_units start values (a bias), or null for zero; unused when accumulating
+    int accumulate;     // nonzero: add to out
+    float* out;         // [n_rows, kUnitBlock], columns past n_units are defined but meaningless
+    void* scratch;      // kLookupScratchBytes, 64-byte aligned
+    int* nonfinite;     // set to 1 when a weight read is NaN or infinite; may be null
 };
 
 // Bernoulli units from pre-activations: prob = scale * sigmoid(x / T), bit = [uniform < sigmoid(x / T)].
 struct SampleRowsArgs {
-    const float* x;            // [n_rows, x_stride], x_stride >= n_units rounded up to 16
+    const float* x;  // [n_rows, x_stride], x_stride >= n_units rounded up to 16
     ptrdiff_t x_stride;
     int64_t n_rows;
-    int64_t first_sample;      // sample index of row 0, a multiple of 64
-    uint32_t first_unit;       // unit index of column 0, a multiple of 16
+    int64_t first_sample;  // sample index of row 0, a multiple of 64
+    uint32_t first_unit;   // unit index of column 0, a multiple of 16
     int n_units;
     float inv_temperature;
     uint64_t seed, offset;
-    uint64_t* bits;            // sample-major, row r at bits + r * bits_row_words, bit first_unit + u; null: no draws
+    uint64_t* bits;  // sample-major, row r at bits + r * bits_row_words, bit first_unit + u; null: no draws
     size_t bits_row_words;
-    float* probs;              // [n_rows, probs_stride], column first_unit + u; null: not wanted
+    float* probs;  // [n_rows, probs_stride], column first_unit + u; null: not wanted
     ptrdiff_t probs_stride;
     float prob_scale;
 };
 
 // velocity = momentum * velocity + rate * (grad - decay * w); w += velocity, over a tile of rows.
 struct CdApplyArgs {
-    const float* grad;         // [ceil(n_units / kUnitBlock), panel_rows, kUnitBlock]: bit_product's tiles side by side
+    const float* grad;  // [ceil(n_units / kUnitBlock), panel_rows, kUnitBlock]: bit_product's tiles side by side
     int64_t panel_rows;
-    const float* dense_grad;   // [n_rows, w_stride] added to grad; null: none
+    const float* dense_grad;  // [n_rows, w_stride] added to grad; null: none
     int64_t n_rows;
     int64_t n_units;
-    float* w;                  // [n_rows, w_stride]
-    float* velocity;           // same layout; null: momentum 0
+    float* w;         // [n_rows, w_stride]
+    float* velocity;  // same layout; null: momentum 0
     ptrdiff_t w_stride;
     float rate, momentum, decay;
-    int* nonfinite;            // set to 1 when a new weight is NaN or infinite
+    int* nonfinite;  // set to 1 when a new weight is NaN or infinite
 };
 
 // 64x64 bit blocks: dst bit (j, i) = src bit (i, j).
 struct BitTransposeArgs {
-    const uint64_t* src;       // [n_rows, src_row_words]
+    const uint64_t* src;  // [n_rows, src_row_words]
     size_t src_row_words;
-    int64_t n_rows;            // rows of src; absent rows of the last block count as zero
-    size_t word;               // which word column of src
-    uint64_t* dst;             // row j at dst + j * dst_row_words
+    int64_t n_rows;  // rows of src; absent rows of the last block count as zero
+    size_t word;     // which word column of src
+    uint64_t* dst;   // row j at dst + j * dst_row_words
     size_t dst_row_words;
-    int n_dst_rows;            // 1 .. 64 rows to write
+    int n_dst_rows;  // 1 .. 64 rows to write
 };
 
 // Dense 0/1 rows to sample-major bits: bit = (x != 0). `other` is set to 1 when a value is neither 0 nor 1, `invalid`
 // when a value is outside [0, 1] or NaN.
 struct BitPackArgs {
-    const float* x;            // [n_rows, x_stride]
+    const float* x;  // [n_rows, x_stride]
     ptrdiff_t x_stride;
     int64_t n_rows, n_cols;
-    uint64_t* bits;            // [n_rows, row_words], fully written, padding zero
+    uint64_t* bits;  // [n_rows, row_words], fully written, padding zero
     size_t row_words;
     int* other;
     int* invalid;
@@ -88,10 +88,10 @@ struct BitPackArgs {
 
 // Sample-major bits to dense 0/1 floats.
 struct BitUnpackArgs {
-    const uint64_t* bits;      // [n_rows, row_words]
+    const uint64_t* bits;  // [n_rows, row_words]
     size_t row_words;
     int64_t n_rows, n_cols;
-    float* x;                  // [n_rows, x_stride]
+    float* x;  // [n_rows, x_stride]
     ptrdiff_t x_stride;
 };
 
@@ -109,7 +109,7 @@ struct PhiloxBlocksArgs {
     const uint32_t* counters;  // [n, 4]
     uint32_t key[2];
     int64_t n;
-    uint32_t* out;             // [n, 4]
+    uint32_t* out;  // [n, 4]
 };
 
 // Where row tile t of `n_tiles` begins: m rows in tiles that differ by at most one row.
@@ -117,38 +117,38 @@ static inline int64_t gemm_tile_row(int64_t m, int64_t n_tiles, int64_t t) { ret
 
 // Rows of op(A) to one packed tile.
 struct GemmPackArgs {
-    const float* a;            // element (row i, k) at a[i * stride + k], or a[k * stride + i] when transposed
+    const float* a;  // element (row i, k) at a[i * stride + k], or a[k * stride + i] when transposed
     ptrdiff_t stride;
     int transposed;
-    int rows;                  // 1 .. gemm_rows
+    int rows;  // 1 .. gemm_rows
     int64_t kc;
-    float* out;                // [kc, rows]
+    float* out;  // [kc, rows]
 };
 
 // Row tiles tile_begin .. tile_end of C[m, n] (+)= A[m, kc] B[kc, n], and on the last K block
 // C = activation(alpha * C + bias).
 struct GemmBlockArgs {
     int64_t m, n, kc;
-    int64_t n_tiles;           // row tiles in m
+    int64_t n_tiles;  // row tiles in m
     int64_t tile_begin, tile_end;
-    const float* a;            // packed tiles, tile t at a + gemm_tile_row(t) * kc
-    const float* b;            // element (k, j) at b[k * b_stride + j], or b[j * b_stride + k] when transposed
+    const float* a;  // packed tiles, tile t at a + gemm_tile_row(t) * kc
+    const float* b;  // element (k, j) at b[k * b_stride + j], or b[j * b_stride + k] when transposed
     ptrdiff_t b_stride;
     int b_transposed;
-    float* c;                  // element (i, j) at c[i * c_stride + j], or c[j * c_stride + i] when transposed
+    float* c;  // element (i, j) at c[i * c_stride + j], or c[j * c_stride + i] when transposed
     ptrdiff_t c_stride;
     int c_transposed;
-    int accumulate;            // add to C
-    int finish;                // apply the last line above
+    int accumulate;  // add to C
+    int finish;      // apply the last line above
     float alpha;
-    const float* bias;         // of the columns of C as it lies in memory; null: none
-    int activation;            // hc_activation
-    float* scratch;            // kc * n floats, n rounded up to gemm_columns; 64-byte aligned
+    const float* bias;  // of the columns of C as it lies in memory; null: none
+    int activation;     // hc_activation
+    float* scratch;     // kc * n floats, n rounded up to gemm_columns; 64-byte aligned
 };
 
 // y[i] = function(x[i]); y may be x.
 struct ElementwiseArgs {
-    int function;              // hc_function
+    int function;  // hc_function
     const float* x;
     float* y;
     int64_t n;
@@ -156,27 +156,27 @@ struct ElementwiseArgs {
 
 // g = f'(y) * dy, f' written in y = f(x); column_sums[c] = sum over rows of g.
 struct ActivationBackwardArgs {
-    int activation;            // hc_activation
-    const float* y;            // [n_rows, stride]; unused without an activation
-    const float* dy;           // [n_rows, stride]
-    float* g;                  // [n_rows, stride]; unused without an activation: g is dy
+    int activation;   // hc_activation
+    const float* y;   // [n_rows, stride]; unused without an activation
+    const float* dy;  // [n_rows, stride]
+    float* g;         // [n_rows, stride]; unused without an activation: g is dy
     ptrdiff_t stride;
     int64_t n_rows, n_cols;
-    float* column_sums;        // [n_cols]
+    float* column_sums;  // [n_cols]
 };
 
 // The ceiling of this level: multiply-adds in registers.
 struct FmaPeakArgs {
     int64_t iterations;
-    float factor, term;        // sum = sum * factor + term
-    float* sink;               // lanes floats
-    double* flop;              // operations executed, two a multiply-add
+    float factor, term;  // sum = sum * factor + term
+    float* sink;         // lanes floats
+    double* flop;        // operations executed, two a multiply-add
 };
 
 struct KernelTable {
     const char* isa;
     int lanes;
-    int gemm_rows;             // of a register tile of gemm_block
+    int gemm_rows;  // of a register tile of gemm_block
     int gemm_columns;
 #define HC_KERNEL(name, Args) void (*name)(const Args*);
 #include "kernels.inc"

@@ -9,7 +9,8 @@ struct Philox4 {
 // value in the low half of a 64-bit lane: the 32x32 -> 64 products then need no shuffles, and what gathers in the high
 // halves is never read. The rounds of all blocks advance together: one alone is a chain of latencies.
 template <int kBlocks>
-static inline void philox_blocks_of(const vi* c0, const vi* c1, vi c2, vi c3, uint32_t key0, uint32_t key1, Philox4* out) {
+static inline void philox_blocks_of(const vi* c0, const vi* c1, vi c2, vi c3, uint32_t key0, uint32_t key1,
+                                    Philox4* out) {
     const vi m0 = iset1(0xD2511F53u), m1 = iset1(0xCD9E8D57u);
     vi c[2 * kBlocks][4];
 #pragma GCC unroll 4
@@ -48,9 +49,7 @@ static inline Philox4 philox(vi c0, vi c1, vi c2, vi c3, uint32_t key0, uint32_t
 }
 
 // Word -> uniform in (0, 1): ((w >> 9) + 0.5) * 2^-23, exact in float32.
-static inline vf uniform(vi word) {
-    return fma(to_float(shr<9>(word)), set1(0x1p-23f), set1(0x1p-24f));
-}
+static inline vf uniform(vi word) { return fma(to_float(shr<9>(word)), set1(0x1p-23f), set1(0x1p-24f)); }
 
 static void philox_uniform(const PhiloxUniformArgs* a) {
     const uint32_t key0 = static_cast<uint32_t>(a->seed), key1 = static_cast<uint32_t>(a->seed >> 32);

@@ -24,9 +24,7 @@ static inline vf load(const float* p) { return _mm256_loadu_ps(p); }
 static inline void store(float* p, vf x) { _mm256_storeu_ps(p, x); }
 static inline vi iset1(uint32_t x) { return _mm256_set1_epi32(static_cast<int>(x)); }
 static inline vi iota() { return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7); }
-static inline vm first_lanes(int n) {
-    return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(n), iota()));
-}
+static inline vm first_lanes(int n) { return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(n), iota())); }
 // Lanes outside the mask are neither read nor written, and read as zero.
 static inline vf load_masked(const float* p, vm m) { return _mm256_maskload_ps(p, _mm256_castps_si256(m)); }
 static inline void store_masked(float* p, vm m, vf x) { _mm256_maskstore_ps(p, _mm256_castps_si256(m), x); }
@@ -37,10 +35,10 @@ static inline vf add(vf a, vf b) { return _mm256_add_ps(a, b); }
 static inline vf sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 static inline vf mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
 static inline vf div(vf a, vf b) { return _mm256_div_ps(a, b); }
-static inline vf min(vf a, vf b) { return _mm256_min_ps(a, b); }  // b where either is NaN
-static inline vf max(vf a, vf b) { return _mm256_max_ps(a, b); }  // b where either is NaN
-static inline vf fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }    // one rounding, everywhere
-static inline vf fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }  // c - a*b, one rounding
+static inline vf min(vf a, vf b) { return _mm256_min_ps(a, b); }                 // b where either is NaN
+static inline vf max(vf a, vf b) { return _mm256_max_ps(a, b); }                 // b where either is NaN
+static inline vf fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }      // one rounding, everywhere
+static inline vf fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }    // c - a*b, one rounding
 static inline vf mul_add(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }  // the fast form
 static inline vf abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 static inline vf round_nearest(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
@@ -65,11 +63,17 @@ static inline vi iand(vi a, vi b) { return _mm256_and_si256(a, b); }
 static inline vi ior(vi a, vi b) { return _mm256_or_si256(a, b); }
 static inline vi ixor(vi a, vi b) { return _mm256_xor_si256(a, b); }
 template <int kBits>
-static inline vi shl(vi a) { return _mm256_slli_epi32(a, kBits); }
+static inline vi shl(vi a) {
+    return _mm256_slli_epi32(a, kBits);
+}
 template <int kBits>
-static inline vi shr(vi a) { return _mm256_srli_epi32(a, kBits); }  // logical
+static inline vi shr(vi a) {
+    return _mm256_srli_epi32(a, kBits);
+}  // logical
 template <int kBits>
-static inline vi sar(vi a) { return _mm256_srai_epi32(a, kBits); }  // arithmetic
+static inline vi sar(vi a) {
+    return _mm256_srai_epi32(a, kBits);
+}  // arithmetic
 static inline vi xor3(vi a, vi b, vi c) { return _mm256_xor_si256(_mm256_xor_si256(a, b), c); }
 // 64-bit lanes, for 32x32 -> 64 products: of the even 32-bit lanes, high half down, even lanes of a with odd lanes of b.
 static inline vi mul_even(vi a, vi b) { return _mm256_mul_epu32(a, b); }

@@ -14,9 +14,9 @@ namespace avx512 {
 constexpr int kLanes = 16;
 constexpr int kRegisters = 32;
 
-using vf = __m512;      // 16 x float32
-using vi = __m512i;     // 16 x int32 / uint32
-using vm = __mmask16;   // one bit a lane
+using vf = __m512;     // 16 x float32
+using vi = __m512i;    // 16 x int32 / uint32
+using vm = __mmask16;  // one bit a lane
 
 static inline vf zero() { return _mm512_setzero_ps(); }
 static inline vf set1(float x) { return _mm512_set1_ps(x); }
@@ -33,15 +33,13 @@ static inline vf add(vf a, vf b) { return _mm512_add_ps(a, b); }
 static inline vf sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 static inline vf mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
 static inline vf div(vf a, vf b) { return _mm512_div_ps(a, b); }
-static inline vf min(vf a, vf b) { return _mm512_min_ps(a, b); }  // b where either is NaN
-static inline vf max(vf a, vf b) { return _mm512_max_ps(a, b); }  // b where either is NaN
-static inline vf fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }    // one rounding, everywhere
-static inline vf fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a*b, one rounding
+static inline vf min(vf a, vf b) { return _mm512_min_ps(a, b); }                 // b where either is NaN
+static inline vf max(vf a, vf b) { return _mm512_max_ps(a, b); }                 // b where either is NaN
+static inline vf fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }      // one rounding, everywhere
+static inline vf fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }    // c - a*b, one rounding
 static inline vf mul_add(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }  // the fast form
 static inline vf abs(vf a) { return _mm512_abs_ps(a); }
-static inline vf round_nearest(vf a) {
-    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
+static inline vf round_nearest(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
 static inline vm cmp_lt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 static inline vm cmp_eq(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
@@ -62,11 +60,17 @@ static inline vi iand(vi a, vi b) { return _mm512_and_si512(a, b); }
 static inline vi ior(vi a, vi b) { return _mm512_or_si512(a, b); }
 static inline vi ixor(vi a, vi b) { return _mm512_xor_si512(a, b); }
 template <int kBits>
-static inline vi shl(vi a) { return _mm512_slli_epi32(a, kBits); }
+static inline vi shl(vi a) {
+    return _mm512_slli_epi32(a, kBits);
+}
 template <int kBits>
-static inline vi shr(vi a) { return _mm512_srli_epi32(a, kBits); }  // logical
+static inline vi shr(vi a) {
+    return _mm512_srli_epi32(a, kBits);
+}  // logical
 template <int kBits>
-static inline vi sar(vi a) { return _mm512_srai_epi32(a, kBits); }  // arithmetic
+static inline vi sar(vi a) {
+    return _mm512_srai_epi32(a, kBits);
+}  // arithmetic
 static inline vi xor3(vi a, vi b, vi c) { return _mm512_ternarylogic_epi32(a, b, c, 0x96); }
 // 64-bit lanes, for 32x32 -> 64 products: of the even 32-bit lanes, high half down, even lanes of a with odd lanes of b.
 static inline vi mul_even(vi a, vi b) { return _mm512_mul_epu32(a, b); }
@@ -77,8 +81,8 @@ static inline vi merge_even_odd(vi a, vi b_in_even) {
 
 static inline vf cast_f(vi a) { return _mm512_castsi512_ps(a); }
 static inline vi cast_i(vf a) { return _mm512_castps_si512(a); }
-static inline vf to_float(vi a) { return _mm512_cvtepi32_ps(a); }      // signed
-static inline vi to_int(vf a) { return _mm512_cvtps_epi32(a); }        // nearest even
+static inline vf to_float(vi a) { return _mm512_cvtepi32_ps(a); }  // signed
+static inline vi to_int(vf a) { return _mm512_cvtps_epi32(a); }    // nearest even
 // a * 2^n for integral n, where neither a nor the result is subnormal or overflows
 static inline vf scale_by_power(vf a, vf n) { return _mm512_scalef_ps(a, n); }
 

@@ -38,9 +38,7 @@ static inline void store(float* p, vf x) { HC_EACH p[i] = x.v[i]; }
 static inline vm first_lanes(int n) { HC_MAP(vm, i < n ? ~0u : 0u); }
 // Lanes outside the mask are neither read nor written, and read as zero.
 static inline vf load_masked(const float* p, vm m) { HC_MAP(vf, m.v[i] ? p[i] : 0.0f); }
-static inline void store_masked(float* p, vm m, vf x) {
-    HC_EACH if (m.v[i]) p[i] = x.v[i];
-}
+static inline void store_masked(float* p, vm m, vf x) { HC_EACH if (m.v[i]) p[i] = x.v[i]; }
 static inline void prefetch(const float* p) { __builtin_prefetch(p); }
 static inline void stream(float* p, vf x) { store(p, x); }
 
@@ -101,11 +99,17 @@ static inline vi iand(vi a, vi b) { HC_MAP(vi, a.v[i] & b.v[i]); }
 static inline vi ior(vi a, vi b) { HC_MAP(vi, a.v[i] | b.v[i]); }
 static inline vi ixor(vi a, vi b) { HC_MAP(vi, a.v[i] ^ b.v[i]); }
 template <int kBits>
-static inline vi shl(vi a) { HC_MAP(vi, a.v[i] << kBits); }
+static inline vi shl(vi a) {
+    HC_MAP(vi, a.v[i] << kBits);
+}
 template <int kBits>
-static inline vi shr(vi a) { HC_MAP(vi, a.v[i] >> kBits); }  // logical
+static inline vi shr(vi a) {
+    HC_MAP(vi, a.v[i] >> kBits);
+}  // logical
 template <int kBits>
-static inline vi sar(vi a) { HC_MAP(vi, static_cast<uint32_t>(static_cast<int32_t>(a.v[i]) >> kBits)); }
+static inline vi sar(vi a) {
+    HC_MAP(vi, static_cast<uint32_t>(static_cast<int32_t>(a.v[i]) >> kBits));
+}
 static inline vi xor3(vi a, vi b, vi c) { HC_MAP(vi, a.v[i] ^ b.v[i] ^ c.v[i]); }
 // 64-bit lanes, for 32x32 -> 64 products: of the even 32-bit lanes, high half down, even lanes of a with odd lanes of b.
 static inline vi mul_even(vi a, vi b) {

@@ -101,7 +101,9 @@ struct Pool {
         const uint64_t generation = (gate.load(std::memory_order_relaxed) >> 32) + 1;
         gate.store(generation << 32 | kOpen, std::memory_order_seq_cst);
         if (sleepers.load(std::memory_order_seq_cst) > 0) {
-            { std::lock_guard<std::mutex> lock(sleep_mutex); }
+            {
+                std::lock_guard<std::mutex> lock(sleep_mutex);
+            }
             wake.notify_all();
         }
         work();
@@ -168,7 +170,8 @@ int default_threads() {
     char* end = nullptr;
     const long n = std::strtol(text, &end, 10);
     if (*end || n < 1 || n > kMaxThreads)
-        invalid("HINTONCORE_NUM_THREADS: expected an integer in 1.." + std::to_string(kMaxThreads) + ", got '" + text + "'");
+        invalid("HINTONCORE_NUM_THREADS: expected an integer in 1.." + std::to_string(kMaxThreads) + ", got '" + text +
+                "'");
     return static_cast<int>(n);
 }
 

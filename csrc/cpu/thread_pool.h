@@ -6,7 +6,7 @@
 
 namespace hc {
 
-int max_threads();           // set_num_threads, else HINTONCORE_NUM_THREADS, else the processors this process may use
+int max_threads();            // set_num_threads, else HINTONCORE_NUM_THREADS, else the processors this process may use
 void set_num_threads(int n);  // n >= 1; 0: back to the environment's choice
 
 using TileFunction = void (*)(void* context, int64_t tile);
@@ -18,8 +18,7 @@ void run_tiles(int64_t n_tiles, int threads, TileFunction fn, void* context);
 
 template <class F>
 void parallel_for(int64_t n_tiles, int threads, F&& f) {
-    run_tiles(
-        n_tiles, threads, [](void* context, int64_t tile) { (*static_cast<F*>(context))(tile); }, &f);
+    run_tiles(n_tiles, threads, [](void* context, int64_t tile) { (*static_cast<F*>(context))(tile); }, &f);
 }
 
 }  // namespace hc

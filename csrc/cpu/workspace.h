@@ -21,7 +21,8 @@ class Workspace {
 
     template <class T>
     T* take(int64_t count) {
-        if (count < 0 || static_cast<uint64_t>(count) > (SIZE_MAX / 2) / sizeof(T)) invalid("size overflow in workspace");
+        if (count < 0 || static_cast<uint64_t>(count) > (SIZE_MAX / 2) / sizeof(T))
+            invalid("size overflow in workspace");
         return static_cast<T*>(take_bytes(static_cast<size_t>(count) * sizeof(T)));
     }
 

@@ -45,7 +45,8 @@ T* data(const py::array& a, const char* name, const std::vector<py::ssize_t>& sh
 // A two-dimensional array's extent, whatever it is.
 inline py::ssize_t extent(const py::array& a, const char* name, int axis, int ndim) {
     if (a.ndim() != ndim)
-        throw py::value_error(std::string(name) + ": expected " + std::to_string(ndim) + " dimensions, got " + describe(a));
+        throw py::value_error(std::string(name) + ": expected " + std::to_string(ndim) + " dimensions, got " +
+                              describe(a));
     return a.shape(axis);
 }
 

@@ -47,8 +47,9 @@ py::tuple gibbs_step(const py::array& states, bool packed, int64_t batch, const 
 }
 
 py::dict cd_update(const py::array& v0, bool packed, int64_t batch, const py::array& w, const py::array& b_vis,
-                   const py::array& b_hid, int k, float lr, float momentum, float weight_decay, const py::object& velocity,
-                   const py::object& chains, int64_t n_chains, uint64_t seed, uint64_t offset) {
+                   const py::array& b_hid, int k, float lr, float momentum, float weight_decay,
+                   const py::object& velocity, const py::object& chains, int64_t n_chains, uint64_t seed,
+                   uint64_t offset) {
     hc_cd_args a{};
     a.struct_size = sizeof a;
     const py::ssize_t n_visible = extent(w, "w", 0, 2), n_hidden = extent(w, "w", 1, 2);
@@ -65,14 +66,16 @@ py::dict cd_update(const py::array& v0, bool packed, int64_t batch, const py::ar
     if (!velocity.is_none()) {
         const auto parts = velocity.cast<py::tuple>();
         if (parts.size() != 3)
-            throw py::value_error("velocity: expected a tuple of 3 arrays (w, b_vis, b_hid), got " + std::to_string(parts.size()));
+            throw py::value_error("velocity: expected a tuple of 3 arrays (w, b_vis, b_hid), got " +
+                                  std::to_string(parts.size()));
         a.vel_w = data<float>(parts[0].cast<py::array>(), "velocity[0]", {n_visible, n_hidden}, Access::write);
         a.vel_vis = data<float>(parts[1].cast<py::array>(), "velocity[1]", {n_visible}, Access::write);
         a.vel_hid = data<float>(parts[2].cast<py::array>(), "velocity[2]", {n_hidden}, Access::write);
     }
     if (!chains.is_none()) {
         a.n_chains = n_chains;
-        a.chains = data<uint64_t>(chains.cast<py::array>(), "chains", {n_visible, hc_bit_words(n_chains)}, Access::write);
+        a.chains =
+            data<uint64_t>(chains.cast<py::array>(), "chains", {n_visible, hc_bit_words(n_chains)}, Access::write);
     }
     a.k = k;
     a.lr = lr;
@@ -83,8 +86,9 @@ py::dict cd_update(const py::array& v0, bool packed, int64_t batch, const py::ar
     hc_cd_stats stats{};
     run([&] { return hc_cd_update(&a, &stats); });
     py::dict result;
-    result["reconstruction_error"] =
-        std::isnan(stats.reconstruction_error) ? py::object(py::none()) : py::object(py::float_(stats.reconstruction_error));
+    result["reconstruction_error"] = std::isnan(stats.reconstruction_error)
+                                         ? py::object(py::none())
+                                         : py::object(py::float_(stats.reconstruction_error));
     result["hidden_mean"] = stats.hidden_mean;
     return result;
 }
@@ -92,12 +96,12 @@ py::dict cd_update(const py::array& v0, bool packed, int64_t batch, const py::ar
 }  // namespace
 
 void bind_rbm(py::module_& m) {
-    m.def("gibbs_step", &gibbs_step, py::arg("states"), py::arg("packed"), py::arg("batch"), py::arg("w"), py::arg("bias"),
-          py::arg("transpose"), py::arg("temperature"), py::arg("seed"), py::arg("offset"), py::arg("first_sample"),
-          py::arg("want_probs"));
+    m.def("gibbs_step", &gibbs_step, py::arg("states"), py::arg("packed"), py::arg("batch"), py::arg("w"),
+          py::arg("bias"), py::arg("transpose"), py::arg("temperature"), py::arg("seed"), py::arg("offset"),
+          py::arg("first_sample"), py::arg("want_probs"));
     m.def("cd_update", &cd_update, py::arg("v0"), py::arg("packed"), py::arg("batch"), py::arg("w"), py::arg("b_vis"),
-          py::arg("b_hid"), py::arg("k"), py::arg("lr"), py::arg("momentum"), py::arg("weight_decay"), py::arg("velocity"),
-          py::arg("chains"), py::arg("n_chains"), py::arg("seed"), py::arg("offset"));
+          py::arg("b_hid"), py::arg("k"), py::arg("lr"), py::arg("momentum"), py::arg("weight_decay"),
+          py::arg("velocity"), py::arg("chains"), py::arg("n_chains"), py::arg("seed"), py::arg("offset"));
 }
 
 }  // namespace hc_python

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import numpy as np
@@ -69,6 +71,18 @@ class Generator:
             first = self._offset
             self._offset = (first + as_int(n, "n", 0, _UINT64_MAX)) % 2**64
         return first
+
+    @contextmanager
+    def reserve(self, n: int) -> Iterator[int]:
+        """``with rng.reserve(n) as first``: like :meth:`advance`, undone when the block raises (and drew nothing)."""
+        first = self.advance(n)
+        try:
+            yield first
+        except BaseException:
+            with self._lock:
+                if self._offset == (first + n) % 2**64:  # nobody has advanced since
+                    self._offset = first
+            raise
 
     def __repr__(self) -> str:
         return f"Generator(seed={self._seed}, offset={self._offset})"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
+from . import _core, cuda
 from ._validate import Array, as_float32, as_int, as_number, in_place, like
 from .bitmatrix import BitMatrix
 from .generator import RngLike, as_generator
@@ -83,6 +83,20 @@ def gibbs_step(
     ----------
     Hinton (2002), Training products of experts by minimizing contrastive divergence; Smolensky (1986), eq. for P(h|v).
     """
+    if cuda.is_cuda_array(v):
+        generator = as_generator(rng)
+        with generator.reserve(1) as offset:
+            return cuda.gibbs_step(
+                v,
+                w,
+                b,
+                seed=generator.seed,
+                offset=offset,
+                transpose=transpose,
+                temperature=temperature,
+                return_probs=return_probs,
+                first_sample=first_sample,
+            )
     packed = isinstance(v, BitMatrix)
     states: NDArray[Any] = v.words if isinstance(v, BitMatrix) else as_float32(v, "h" if transpose else "v", 2)
     weights, bias = as_float32(w, "w", 2), as_float32(b, "b", 1)
@@ -90,21 +104,20 @@ def gibbs_step(
     first_sample = as_int(first_sample, "first_sample", 0, 2**34)
     generator = as_generator(rng)
     batch = v.batch if isinstance(v, BitMatrix) else states.shape[0]
-    offset = generator.offset
-    sample, probs = _core.gibbs_step(
-        states,
-        packed,
-        batch,
-        weights,
-        bias,
-        bool(transpose),
-        temperature,
-        generator.seed,
-        offset,
-        first_sample,
-        bool(return_probs),
-    )
-    generator.advance(1)
+    with generator.reserve(1) as offset:
+        sample, probs = _core.gibbs_step(
+            states,
+            packed,
+            batch,
+            weights,
+            bias,
+            bool(transpose),
+            temperature,
+            generator.seed,
+            offset,
+            first_sample,
+            bool(return_probs),
+        )
     out = BitMatrix._of(sample, batch) if packed else like(v, sample)
     if not return_probs:
         return out
@@ -193,22 +206,21 @@ def cd_update(
                 raise ValueError("w, b_vis, b_hid, velocity: are written in place and must not share memory")
     k = as_int(k, "k", 1, 2**31 - 1)
     generator = as_generator(rng)
-    stats = _core.cd_update(
-        data,
-        packed,
-        batch,
-        weights,
-        vis,
-        hid,
-        k,
-        as_number(lr, "lr"),
-        as_number(momentum, "momentum"),
-        as_number(weight_decay, "weight_decay"),
-        velocity,
-        None if chains is None else chains.words,
-        0 if chains is None else chains.batch,
-        generator.seed,
-        generator.offset,
-    )
-    generator.advance(2 * k)
-    return stats
+    with generator.reserve(2 * k) as offset:
+        return _core.cd_update(
+            data,
+            packed,
+            batch,
+            weights,
+            vis,
+            hid,
+            k,
+            as_number(lr, "lr"),
+            as_number(momentum, "momentum"),
+            as_number(weight_decay, "weight_decay"),
+            velocity,
+            None if chains is None else chains.words,
+            0 if chains is None else chains.batch,
+            generator.seed,
+            offset,
+        )
