@@ -6,79 +6,12 @@
 #include <unistd.h>
 
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <limits>
-#include <string>
 #include <thread>
-#include <vector>
 
-#include "hintoncore/hintoncore.h"
+#include "check.h"
 
 namespace {
-
-int g_failures = 0;
-
-#define CHECK(condition)                                                        \
-    do {                                                                        \
-        if (!(condition)) {                                                     \
-            std::printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
-            ++g_failures;                                                       \
-        }                                                                       \
-    } while (0)
-
-#define CHECK_OK(call)                                                                                                 \
-    do {                                                                                                               \
-        const hc_status status_ = (call);                                                                              \
-        if (status_ != HC_OK) {                                                                                        \
-            std::printf("%s:%d: %s: %d, %s\n", __FILE__, __LINE__, #call, static_cast<int>(status_), hc_last_error()); \
-            ++g_failures;                                                                                              \
-        }                                                                                                              \
-    } while (0)
-
-void check_refused(hc_status status, hc_status expected, const char* word, int line) {
-    if (status == expected && std::strstr(hc_last_error(), word)) return;
-    std::printf("line %d: expected status %d naming '%s', got %d: %s\n", line, static_cast<int>(expected), word,
-                static_cast<int>(status), hc_last_error());
-    ++g_failures;
-}
-#define CHECK_REFUSED(call, word) check_refused((call), HC_INVALID_ARGUMENT, word, __LINE__)
-
-using Floats = std::vector<float>;
-using Words = std::vector<uint64_t>;
-
-// A generator of the test's own: the library's is under test.
-class Lcg {
-   public:
-    explicit Lcg(uint64_t seed) : state_(seed * 2862933555777941757u + 3037000493u) {}
-    uint32_t next() {
-        state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-        return static_cast<uint32_t>(state_ >> 33);
-    }
-    int below(int n) { return static_cast<int>(next() % static_cast<uint32_t>(n)); }
-
-   private:
-    uint64_t state_;
-};
-
-Floats binary(Lcg& rng, int64_t n) {
-    Floats x(static_cast<size_t>(n));
-    for (float& value : x) value = static_cast<float>(rng.below(2));
-    return x;
-}
-
-Floats integers(Lcg& rng, int64_t n) {
-    Floats x(static_cast<size_t>(n));
-    for (float& value : x) value = static_cast<float>(rng.below(5) - 2);
-    return x;
-}
-
-Floats fractions(Lcg& rng, int64_t n) {
-    Floats x(static_cast<size_t>(n));
-    for (float& value : x) value = static_cast<float>(rng.below(257)) / 256.0f;
-    return x;
-}
 
 size_t bit_count(int64_t units, int64_t batch) { return static_cast<size_t>(units * hc_bit_words(batch)); }
 
@@ -270,13 +203,6 @@ void test_cd() {
                 const Cd one = cd(s, k, dense, velocity, n_chains, 1, seed);
                 for (const int threads : {2, 3, 8}) CHECK(cd(s, k, dense, velocity, n_chains, threads, seed) == one);
             }
-}
-
-std::vector<std::string> levels() {
-    std::vector<std::string> found;
-    for (const char* name : {"scalar", "avx2", "avx512"})
-        if (hc_isa_built(name) && hc_isa_detected(name)) found.push_back(name);
-    return found;
 }
 
 // Weights that are small integers leave no room for rounding in the sums, so the sampled bits must be the same.
