@@ -110,10 +110,34 @@ typedef struct hc_cd_args {
     int threads;
 } hc_cd_args;
 typedef struct hc_cd_stats {
-    double reconstruction_error; /* mean over batch and visibles of (v0 - v1)^2, v1 the first sampled reconstruction; NaN for PCD */
-    double hidden_mean;          /* mean of p(h | v0) */
+    double
+        reconstruction_error; /* mean over batch and visibles of (v0 - v1)^2, v1 the first sampled reconstruction; NaN for PCD */
+    double hidden_mean; /* mean of p(h | v0) */
 } hc_cd_stats;
 HC_API hc_status hc_cd_update(const hc_cd_args* args, hc_cd_stats* stats /* may be NULL */);
+
+/* Annealed importance sampling between a base-rate model and the RBM (Neal 2001; Salakhutdinov and Murray 2008), many
+ * independent chains. At inverse temperature beta the unnormalised distribution is
+ *   f(v) = exp(((1 - beta) b_base + beta b_vis) . v) prod_j (1 + exp(beta (b_hid_j + v . w_j)))
+ * so that beta = 0 is n_visible independent units with log Z = n_hidden log 2 + sum_i log(1 + exp(b_base_i)), and beta = 1
+ * the RBM. For k = 1 .. n_betas - 1 every chain's log weight grows by log f(v) at betas[k] minus log f(v) at betas[k - 1],
+ * then its state takes one Gibbs step at betas[k]. Rising betas anneal forward, falling ones backward; a run may be cut
+ * into calls at any beta without changing a bit of the result. On an error nothing is written. */
+typedef struct hc_ais_args {
+    size_t struct_size;
+    int64_t n_chains, n_visible, n_hidden;
+    const float* w;        /* [n_visible, n_hidden] */
+    const float* b_vis;    /* [n_visible] */
+    const float* b_hid;    /* [n_hidden] */
+    const float* b_base;   /* [n_visible], visible biases of the base-rate model; NULL: b_vis */
+    const float* betas;    /* [n_betas], each 0 or in [1e-9, 1] */
+    int64_t n_betas;       /* >= 2 */
+    uint64_t* states;      /* [n_visible, words(n_chains)], visible states, advanced */
+    double* log_weights;   /* [n_chains], added to */
+    uint64_t seed, offset; /* uses offsets offset .. offset + 2 (n_betas - 1) - 1 */
+    int threads;
+} hc_ais_args;
+HC_API hc_status hc_ais(const hc_ais_args* args);
 
 /* ---- dense layers --------------------------------------------------------------------------------------------------- */
 
