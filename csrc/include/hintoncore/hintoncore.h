@@ -110,9 +110,8 @@ typedef struct hc_cd_args {
     int threads;
 } hc_cd_args;
 typedef struct hc_cd_stats {
-    double
-        reconstruction_error; /* mean over batch and visibles of (v0 - v1)^2, v1 the first sampled reconstruction; NaN for PCD */
-    double hidden_mean; /* mean of p(h | v0) */
+    double reconstruction_error; /* mean of (v0 - v1)^2, v1 the first sampled reconstruction; NaN for PCD */
+    double hidden_mean;          /* mean of p(h | v0) */
 } hc_cd_stats;
 HC_API hc_status hc_cd_update(const hc_cd_args* args, hc_cd_stats* stats /* may be NULL */);
 
