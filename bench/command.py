@@ -27,6 +27,7 @@ examples:
   hintoncore bench --kernel gibbs,cd --threads 2    two families on two threads
   hintoncore bench --kernel matmul --sizes 256x256x256,4096x64x512
   hintoncore bench --kernel gibbs --isa avx2,avx512 --plot plots
+  hintoncore bench --from old.json --brief          an earlier run again: the rows with targets
   hintoncore bench --json new.json --compare old.json
                                                     ratio of each row to an older run; exit code 1 if one got slower
 
@@ -128,6 +129,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="only these peers, 'none' for none (default: all that are installed, see below)",
     )
     what.add_argument("--wheel", type=Path, default=None, metavar="FILE", help="also report the size of this wheel")
+    what.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        default=None,
+        metavar="FILE.json",
+        help="report this earlier run instead of measuring",
+    )
     what.add_argument("--list", action="store_true", help="print the rows and their targets, and stop")
     how = parser.add_argument_group("how")
     how.add_argument("--rounds", type=_rounds, default=7, metavar="N", help="interleaved rounds (default: 7)")
@@ -148,6 +157,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write everything measured as JSON (no FILE: print it instead of the table)",
     )
+    out.add_argument("--brief", action="store_true", help="table of the rows with targets only")
     out.add_argument("--markdown", type=Path, default=None, metavar="FILE", help="write the table to a file as well")
     out.add_argument("--plot", type=Path, default=None, metavar="DIR", help="one plot per family (needs matplotlib)")
     out.add_argument(
@@ -217,7 +227,27 @@ def _print_list(cases: list[tuple[Any, str]]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print, write. Exit code 1 when an answer of ours was wrong or a row got slower."""
+    """Measure or read, print, write. Exit code 1 when an answer of ours was wrong or a row got slower."""
+    from .report import compare, document, figures
+
+    if args.plot is not None and not figures.available():
+        raise ValueError('--plot needs matplotlib: pip install "hintoncore[plot]"')
+    old = document.load(args.compare) if args.compare is not None else None
+    result = document.load(args.source) if args.source is not None else _measure(args)
+    if result is None:
+        return 0
+    _deliver(args, result)
+    slower = False
+    if old is not None:
+        changes = compare.compare(old, result)
+        slower = any(change["verdict"] == "slower" for change in changes)
+        print(compare.render(old, result, changes), file=sys.stderr if args.json == "-" else sys.stdout)
+    wrong = any(row["wrong"] for row in result["rows"])
+    return 1 if wrong or slower else 0
+
+
+def _measure(args: argparse.Namespace) -> dict[str, Any] | None:
+    """The run, as the document that goes into the JSON file; None when only the list was wanted."""
     from tqdm import tqdm
 
     import hintoncore
@@ -225,20 +255,16 @@ def run(args: argparse.Namespace) -> int:
     from .harness import libraries, machine
     from .harness.pool import Pool, cores
     from .harness.run import Row, Settings, run_cases
-    from .report import compare, document, figures
+    from .report import document
 
     threads = args.threads or tuple(count for count in (1, 2) if count <= cores())
     levels = _levels(args.isa)
     cases = _cases(args, threads, levels)
     if args.list:
         _print_list(cases)
-        return 0
+        return None
     if not cases and "system" not in args.kernel:
         raise ValueError("--sizes: none has the number of dimensions of these kernels, see hintoncore bench --help")
-    old = document.load(args.compare) if args.compare is not None else None
-    if args.plot is not None and not figures.available():
-        raise ValueError('--plot needs matplotlib: pip install "hintoncore[plot]"')
-
     peers = None if args.peers is None else frozenset(args.peers)
     settings = Settings(rounds=args.rounds, seconds=args.seconds, seed=args.seed, peers=peers)
     rows: list[Row] = []
@@ -264,7 +290,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"interrupted: reporting the {len(rows)} rows that are complete", file=sys.stderr)
         used = pool.libraries
 
-    result = {
+    return {
         "schema": document.SCHEMA,
         "hintoncore": hintoncore.__version__,
         "machine": machine.describe(),
@@ -280,28 +306,21 @@ def run(args: argparse.Namespace) -> int:
         "rows": rows,
         "limits": limits,
     }
-    _deliver(args, result)
-    slower = False
-    if old is not None:
-        changes = compare.compare(old, result)
-        slower = any(change["verdict"] == "slower" for change in changes)
-        print(compare.render(old, result, changes), file=sys.stderr if args.json == "-" else sys.stdout)
-    wrong = any(row["wrong"] for row in rows)
-    return 1 if wrong or slower else 0
 
 
 def _deliver(args: argparse.Namespace, result: dict[str, Any]) -> None:
     """Print the table (or the JSON), and write the files asked for."""
     from .report import document, figures, markdown
 
+    text = markdown.render_brief(result) if args.brief else markdown.render(result)
     if args.json == "-":
         print(document.dumps(result), end="")
     else:
-        print(markdown.render(result))
+        print(text)
     if args.json not in (None, "-"):
         document.write_text(Path(args.json), document.dumps(result))
     if args.markdown is not None:
-        document.write_text(args.markdown, markdown.render(result))
+        document.write_text(args.markdown, text)
     if args.plot is not None:
         for path in figures.save_all(result, args.plot):
             print(f"wrote {path}", file=sys.stderr)

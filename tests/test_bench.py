@@ -245,6 +245,14 @@ class TestReport:
         assert "yes (2.00x); **no** (0.50x)" in line
         assert "Targets reached: 1 of 2" in text
 
+    def test_brief_has_a_line_for_each_target(self) -> None:
+        text = markdown.render_brief(run(row(), row(name="4x4x4", targets=())))
+        lines = [line.split("|") for line in text.splitlines() if line.startswith("| matmul")]
+        assert [[cell.strip() for cell in line[4:9]] for line in lines] == [
+            ["8.00 GFLOP/s", "numpy, 4.00", "2.00x", "1x", "yes"],
+            ["8.00 GFLOP/s", "fp32 FMA ceiling, 16.0", "0.50x", "0.85x", "**no**"],
+        ]
+
     def test_a_busy_machine_proves_nothing(self) -> None:
         text = markdown.render(run(row() | {"foreign_load": 1.2}))
         assert "other programs were busy" in text
@@ -331,6 +339,10 @@ class TestCommand:
             assert len(entry["seconds"][OURS]["rounds"]) == 2
             assert entry["speedup"]["numpy"] > 0
         assert set(written["libraries"]) == {OURS, "numpy"}
+
+        done = bench("--from", str(result), "--brief")
+        assert done.returncode == 0
+        assert "matmul 16x24x20" in done.stdout
 
         # The same run again, against one that claims to have been a thousand times faster.
         for entry in written["rows"]:

@@ -29,6 +29,39 @@ def render(document: Document) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def render_brief(document: Document) -> str:
+    """Only what has a target, a line for each, as README.md shows it."""
+    machine = document["machine"]
+    peers = ", ".join(f"{name} {info['version']}" for name, info in document["libraries"].items() if name != OURS)
+    where = f"{machine['cpu']}" + (f" ({machine['cpu_family']})" if machine["cpu_family"] else "")
+    lines = [_brief_line(row, target) for row in document["rows"] for target in row["targets"]]
+    head = ["workload", "threads", "ISA", "ours", "against", "ratio", "to reach", "reached"]
+    parts = [f"hintoncore {document['hintoncore']} on {where}, {machine['cores']} cores, against {peers}:"]
+    parts += [table(head, lines)] if lines else []
+    limits = [limit for limit in document["limits"] if limit["value"] is not None]
+    parts += [limits_table(limits)] if limits else []
+    return "\n\n".join([*parts, verdicts(document)]) + "\n"
+
+
+def _brief_line(row: dict[str, Any], target: dict[str, Any]) -> list[str]:
+    rival = target["beat"]
+    against = " or ".join(target["against"])
+    if rival is not None:
+        against = f"{_CEILING_NAMES.get(rival, rival)}, {number(row['speed'][rival])}"
+    ours = row["speed"].get(OURS)
+    return [
+        f"{row['family']} {row['case']}",
+        str(row["threads"]),
+        row["isa"],
+        "-" if ours is None else f"{number(ours)} {row['unit']}",
+        against,
+        "-" if target["ratio"] is None else times(target["ratio"]),
+        f"{target['required']:g}x",
+        {True: "yes", False: "**no**", None: "not measured"}[target["reached"]]
+        + (" (busy machine)" if row["foreign_load"] > LOUD else ""),
+    ]
+
+
 def header(document: Document) -> str:
     """What was measured on what."""
     machine, settings = document["machine"], document["settings"]
