@@ -61,4 +61,11 @@ int hc_isa_detected(const char* name) {
     return 0;
 }
 
+int hc_cpu_feature(const char* name) {
+    const hc::CpuFeatures features = hc::cpu_features();
+    if (name && std::strcmp(name, "avx512_bf16") == 0) return features.avx512_bf16;
+    if (name && std::strcmp(name, "avx512_vnni") == 0) return features.avx512_vnni;
+    return 0;
+}
+
 }  // extern "C"

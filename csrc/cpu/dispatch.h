@@ -22,7 +22,7 @@ void set_isa(const char* name);   // throws Error likewise; null: back to the en
 const KernelTable& kernels();         // of the level in use
 const KernelTable& kernels(Isa isa);  // of one level, which must be built and detected
 
-// Names of features beyond the levels that were detected, as bits for hc_info.
+// Features beyond the levels.
 struct CpuFeatures {
     bool avx512_bf16, avx512_vnni;
 };

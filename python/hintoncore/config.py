@@ -14,6 +14,7 @@ from . import _core
 from .cuda import status as cuda_status
 
 ISA_LEVELS = ("scalar", "avx2", "avx512")
+CPU_FEATURES = ("avx512_bf16", "avx512_vnni")
 
 
 def config() -> dict[str, Any]:
@@ -28,6 +29,7 @@ def config() -> dict[str, Any]:
             "built": [level for level in ISA_LEVELS if _core.isa_built(level)],
             "detected": [level for level in ISA_LEVELS if _core.isa_detected(level)],
             "used": _core.get_isa(),
+            "features": [feature for feature in CPU_FEATURES if _core.cpu_feature(feature)],
         },
         "threads": _core.get_num_threads(),
         "cuda": cuda_status(),
@@ -41,11 +43,12 @@ def show_config(*, as_json: bool = False) -> None:
         print(json.dumps(facts, indent=2))
         return
     isa, cuda = facts["isa"], facts["cuda"]
+    detected = ", ".join(isa["detected"] + isa["features"])
     state = "available" if cuda["available"] else f"not available: {cuda['reason']}"
     print(
         f"hintoncore {facts['version']} (Python {facts['python']}, numpy {facts['numpy']})\n"
         f"  cpu      {facts['cpu']} ({facts['machine']})\n"
-        f"  isa      {isa['used']} in use; detected: {', '.join(isa['detected'])}; built: {', '.join(isa['built'])}\n"
+        f"  isa      {isa['used']} in use; detected: {detected}; built: {', '.join(isa['built'])}\n"
         f"  threads  {facts['threads']}\n"
         f"  cuda     {'built' if cuda['built'] else 'not built'}, {state}"
     )

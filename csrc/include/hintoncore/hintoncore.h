@@ -51,6 +51,8 @@ HC_API hc_status hc_set_isa(const char* name);
 HC_API hc_status hc_get_isa(const char** name);
 HC_API int hc_isa_built(const char* name);    /* 1 if compiled in */
 HC_API int hc_isa_detected(const char* name); /* 1 if this processor can run it */
+/* 1 if the processor has it: "avx512_bf16", "avx512_vnni". Detected and shown; no kernel needs them. */
+HC_API int hc_cpu_feature(const char* name);
 
 /* ---- bit matrices --------------------------------------------------------------------------------------------------- */
 
