@@ -24,7 +24,9 @@ void gibbs_step(const hc_gibbs_args& p) {
     require_pointer(p.w, "w");
     require_pointer(p.bias, "bias");
     require(p.out_bits || p.out_dense || p.out_probs, "out_bits, out_dense, out_probs: give at least one");
-    require(p.temperature > 0.0f && std::isfinite(p.temperature), "temperature: expected a finite value above 0");
+    // 1/T of a subnormal T may overflow.
+    require(p.temperature > 0.0f && std::isnormal(p.temperature),
+            "temperature: expected a finite value above 0, at least 1.2e-38");
     require(p.first_sample >= 0 && p.first_sample % 64 == 0 && p.first_sample <= (int64_t{1} << 34) - p.batch,
             "first_sample: expected a multiple of 64 in 0..2^34 - batch");
     require_threads(p.threads);
@@ -60,7 +62,7 @@ void gibbs_step(const hc_gibbs_args& p) {
     step.out_rows = out_rows;
     step.probs = p.out_probs;
     step.threads = p.threads;
-    if (!half_step(step)) invalid("w: expected finite values, got NaN or infinity");
+    if (!half_step(step)) invalid("w: expected finite values, got NaN, infinity or values whose sums overflow float32");
     if (p.out_bits) transpose_bits(out_rows, p.batch, n_out, p.out_bits, p.threads);
     if (p.out_dense) unpack_rows(out_rows, p.batch, n_out, p.out_dense, p.threads);
 }

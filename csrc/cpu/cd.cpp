@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -34,13 +35,15 @@ double popcount_mean(const uint64_t* row, int64_t batch) {
     return static_cast<double>(n) / static_cast<double>(batch);
 }
 
-void apply_bias(float* b, float* velocity, float grad, float lr, float momentum) {
+// Returns whether the new bias is finite.
+bool apply_bias(float* b, float* velocity, float grad, float lr, float momentum) {
     float step = lr * grad;
     if (velocity) {
         step += momentum * *velocity;
         *velocity = step;
     }
     *b += step;
+    return std::isfinite(*b);
 }
 
 // The data as the kernels want it.
@@ -189,16 +192,17 @@ double update_hidden(const hc_cd_args& p, const Statistics& s, std::atomic<int>&
         const int64_t panel = (V + 1) * kUnitBlock;
         Workspace scratch;
         float* grad = scratch.take<float>(per_tile * panel);
+        int bad = 0;
         for (int64_t b = first_block; b < last_block; ++b) {
             const int n_units = static_cast<int>(std::min(H - b * kUnitBlock, int64_t{kUnitBlock}));
             float* block_grad = grad + (b - first_block) * panel;
             sums[b] = block_statistics(p, s, b * kUnitBlock, n_units, block_grad);
             for (int u = 0; u < n_units; ++u) {
                 float* velocity = p.vel_hid ? p.vel_hid + b * kUnitBlock + u : nullptr;
-                apply_bias(p.b_hid + b * kUnitBlock + u, velocity, block_grad[V * kUnitBlock + u], p.lr, p.momentum);
+                const float bias_grad = block_grad[V * kUnitBlock + u];
+                if (!apply_bias(p.b_hid + b * kUnitBlock + u, velocity, bias_grad, p.lr, p.momentum)) bad = 1;
             }
         }
-        int bad = 0;
         CdApplyArgs apply{};
         apply.grad = grad;
         apply.panel_rows = V + 1;
@@ -240,7 +244,8 @@ void dense_statistics(const hc_cd_args& p, const float* p0, float* grad, float* 
         for (int64_t u = 0; u < p.n_hidden; ++u) bias[u] += p0[r * p.n_hidden + u];
 }
 
-void update_visible_bias(const hc_cd_args& p, const Positive& v0, const uint64_t* vk, int64_t n_chains) {
+// Returns whether the new biases are finite.
+bool update_visible_bias(const hc_cd_args& p, const Positive& v0, const uint64_t* vk, int64_t n_chains) {
     Workspace workspace;
     double* mean = workspace.take<double>(p.n_visible);
     if (v0.unit_major) {
@@ -252,11 +257,14 @@ void update_visible_bias(const hc_cd_args& p, const Positive& v0, const uint64_t
             for (int64_t i = 0; i < p.n_visible; ++i) mean[i] += static_cast<double>(v0.dense[r * p.n_visible + i]);
         for (int64_t i = 0; i < p.n_visible; ++i) mean[i] /= static_cast<double>(p.batch);
     }
+    bool finite = true;
     for (int64_t i = 0; i < p.n_visible; ++i) {
         const double negative = popcount_mean(vk + i * bit_words(n_chains), n_chains);
-        apply_bias(p.b_vis + i, p.vel_vis ? p.vel_vis + i : nullptr, static_cast<float>(mean[i] - negative), p.lr,
-                   p.momentum);
+        float* velocity = p.vel_vis ? p.vel_vis + i : nullptr;
+        if (!apply_bias(p.b_vis + i, velocity, static_cast<float>(mean[i] - negative), p.lr, p.momentum))
+            finite = false;
     }
+    return finite;
 }
 
 }  // namespace
@@ -278,7 +286,7 @@ void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
     up.prob_scale = 1.0f / static_cast<float>(p.batch);
     up.out_rows = p.chains ? nullptr : h_rows;
     up.offset = p.offset;
-    if (!half_step(up)) invalid("w: expected finite values, got NaN or infinity");
+    if (!half_step(up)) invalid("w: expected finite values, got NaN, infinity or values whose sums overflow float32");
 
     // Negative phase, then p(h | vk), negated so that both phases are one sum.
     const double differences = negative_phase(p, v0, n_chains, h_rows, v_rows);
@@ -313,16 +321,16 @@ void cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
     }
     std::atomic<int> nonfinite{0};
     const double hidden_mean = update_hidden(p, s, nonfinite);
-    update_visible_bias(p, v0, vk, n_chains);
+    if (!update_visible_bias(p, v0, vk, n_chains)) nonfinite = 1;
     if (p.chains) std::memcpy(p.chains, vk, static_cast<size_t>(V * bit_words(n_chains)) * sizeof(uint64_t));
     if (stats) {
         stats->hidden_mean = hidden_mean;
         stats->reconstruction_error = differences / (static_cast<double>(p.batch) * static_cast<double>(V));
     }
     if (nonfinite)
-        throw Error(
-            HC_DIVERGED,
-            "w: the update produced NaN or infinite weights; the learning rate is too large, or velocity held NaN");
+        throw Error(HC_DIVERGED,
+                    "w, b_vis, b_hid: the update produced NaN or infinity; the learning rate is too large, or velocity "
+                    "held NaN");
 }
 
 }  // namespace hc

@@ -17,6 +17,9 @@ Array: TypeAlias = Any
 """A NumPy array, or anything with ``__dlpack__`` on the CPU (torch and JAX arrays among them)."""
 
 
+_MAX_EXTENT = 2**31 - 1
+
+
 def given(x: object) -> str:
     """How an error message names what it was given."""
     shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", None)
@@ -35,7 +38,10 @@ def as_numpy(x: Array, name: str) -> NDArray[Any]:
         except (RuntimeError, TypeError, BufferError) as error:
             raise TypeError(f"{name}: cannot be read through DLPack on the CPU ({error})") from error
     elif isinstance(x, (list, tuple, int, float)):
-        array = np.asarray(x)
+        try:
+            array = np.asarray(x)
+        except ValueError as error:  # rows of different lengths
+            raise ValueError(f"{name}: expected an array, got a {type(x).__name__} that makes none ({error})") from None
     else:
         raise TypeError(f"{name}: expected an array, got {given(x)}")
     if array.dtype.kind not in "fiub":
@@ -50,7 +56,10 @@ def as_float32(x: Array, name: str, ndim: int) -> NDArray[np.float32]:
         raise ValueError(f"{name}: expected {ndim} dimension{'s' * (ndim != 1)}, got {given(array)}")
     if array.size == 0:
         raise ValueError(f"{name}: expected at least one element along each axis, got {given(array)}")
-    return np.ascontiguousarray(array, dtype=np.float32)
+    if max(array.shape) > _MAX_EXTENT:
+        raise ValueError(f"{name}: expected at most {_MAX_EXTENT} elements along each axis, got {given(array)}")
+    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, which the kernels refuse by name
+        return np.ascontiguousarray(array, dtype=np.float32)
 
 
 def in_place(x: Array, name: str, ndim: int) -> NDArray[np.float32]:
@@ -103,6 +112,8 @@ def as_number(x: object, name: str) -> float:
         value = float(x)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise TypeError(f"{name}: expected a number, got {x!r}") from None
+    except OverflowError:
+        raise ValueError(f"{name}: expected a number that float32 can hold") from None
     if not abs(value) <= float(np.finfo(np.float32).max):
         raise ValueError(f"{name}: expected a finite number, got {value}")
     return value

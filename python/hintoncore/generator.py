@@ -100,7 +100,7 @@ class Generator:
         shape, n = _shape(shape)
         first = self.advance(2)
         radius = np.sqrt(-2.0 * np.log(_core.uniform(self._seed, first, n).astype(np.float64)))
-        angle = 2.0 * math.pi * _core.uniform(self._seed, first + 1, n).astype(np.float64)
+        angle = 2.0 * math.pi * _core.uniform(self._seed, (first + 1) % 2**64, n).astype(np.float64)
         return (mean + std * radius * np.cos(angle)).astype(np.float32).reshape(shape)
 
     def permutation(self, n: int) -> NDArray[np.int64]:
@@ -108,7 +108,7 @@ class Generator:
         n = as_int(n, "n", 0, 2**34)
         first = self.advance(2)
         high = _core.uniform(self._seed, first, n).astype(np.float64)
-        low = _core.uniform(self._seed, first + 1, n).astype(np.float64)
+        low = _core.uniform(self._seed, (first + 1) % 2**64, n).astype(np.float64)
         return np.argsort(high + low * 2.0**-23, kind="stable").astype(np.int64)
 
     def integers(self, high: int, shape: int | tuple[int, ...]) -> NDArray[np.int64]:
@@ -130,13 +130,16 @@ def as_generator(rng: RngLike) -> Generator:
     if isinstance(rng, Generator):
         return rng
     try:
-        return Generator(rng)
+        return Generator(as_int(rng, "rng", 0, _UINT64_MAX))
     except TypeError:
         raise TypeError(f"rng: expected a hintoncore.Generator or an integer seed, got {rng!r}") from None
 
 
 def _shape(shape: int | tuple[int, ...]) -> tuple[tuple[int, ...], int]:
-    dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    try:
+        dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    except TypeError:
+        raise TypeError(f"shape: expected an integer or a tuple of them, got {shape!r}") from None
     dims = tuple(as_int(d, "shape", 0, 2**34) for d in dims)
     n = math.prod(dims)
     if n > 2**34:
