@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,11 @@ pytest.importorskip("matplotlib")
 from hintoncore import plots
 
 DRAW = np.random.default_rng(0)
+
+
+def pixels(figure: Any) -> Any:
+    """What the figure's one image shows, masked where it shows nothing."""
+    return figure.axes[0].images[0].get_array()
 
 
 def test_receptive_fields_are_on_one_symmetric_scale() -> None:
@@ -26,7 +32,7 @@ def test_receptive_fields_are_on_one_symmetric_scale() -> None:
 
 def test_receptive_fields_show_the_strongest_first() -> None:
     weights = np.ones((4, 3)) * [1.0, 3.0, 2.0]
-    canvas = np.ma.filled(plots.receptive_fields(weights, (2, 2), limit=2).axes[0].images[0].get_array(), np.nan)
+    canvas = np.ma.filled(pixels(plots.receptive_fields(weights, (2, 2), limit=2)), np.nan)
     assert np.nanmax(canvas) == 3.0
     assert np.nanmin(canvas) == 2.0
 
@@ -38,7 +44,7 @@ def test_weights_of_zero_are_drawn() -> None:
 
 def test_every_image_is_in_the_mosaic_once() -> None:
     images = np.arange(1, 8)[:, None] / 10 * np.ones((1, 6))
-    canvas = plots.image_grid(images, (2, 3), "seven").axes[0].images[0].get_array()
+    canvas = pixels(plots.image_grid(images, (2, 3), "seven"))
     values, counts = np.unique(np.ma.compressed(canvas), return_counts=True)
     np.testing.assert_allclose(values, np.arange(1, 8) / 10, rtol=1e-6)
     assert len(set(counts)) == 1
@@ -47,7 +53,7 @@ def test_every_image_is_in_the_mosaic_once() -> None:
 
 def test_reconstructions_lie_below_their_originals() -> None:
     originals, models = np.zeros((20, 4)), np.ones((20, 4))
-    canvas = plots.reconstructions(originals, models, (2, 2)).axes[0].images[0].get_array()
+    canvas = pixels(plots.reconstructions(originals, models, (2, 2)))
     rows = [set(np.ma.compressed(row)) for row in canvas]
     inked = [row for row in rows if row]
     bands = [row for row, above in zip(inked, [set(), *inked], strict=False) if row != above]
