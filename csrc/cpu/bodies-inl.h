@@ -21,6 +21,7 @@ constexpr int kRowUnroll = HC_ROW_UNROLL;
 #include "gemm-inl.h"
 #include "bit_product-inl.h"
 #include "sample-inl.h"
+#include "ais-inl.h"
 #include "cd-inl.h"
 #include "bits-inl.h"
 // clang-format on

@@ -14,7 +14,7 @@ namespace hc {
 namespace {
 
 // Rows a tile covers: enough to repay its tables, few enough that its pre-activations stay near the core.
-constexpr int64_t kRowsPerTile = 512;
+constexpr int64_t kRowsPerTile = 1024;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -47,7 +47,7 @@ void clear_row_tails(const HalfStep& p, int64_t written_units) {
 
 bool half_step_bits(const HalfStep& p) {
     const KernelTable& kernel = kernels();
-    const int64_t unit_tiles = ceil_div(p.n_out, kUnitBlock), row_tiles = ceil_div(p.n_rows, kRowsPerTile);
+    const int64_t unit_tiles = unit_blocks(p.n_out), row_tiles = ceil_div(p.n_rows, kRowsPerTile);
     Workspace workspace;
     uint64_t* codes = workspace.take<uint64_t>(chunk_count(p.n_in) * p.n_rows);
     chunk_codes(p.in_rows, p.n_rows, p.n_in, codes, p.threads);
@@ -75,6 +75,17 @@ bool half_step_bits(const HalfStep& p) {
         s.x = a.out;
         s.x_stride = kUnitBlock;
         kernel.sample_rows(&s);
+        if (p.softplus_change) {
+            SoftplusChangeArgs c{};
+            c.x = a.out;
+            c.x_stride = kUnitBlock;
+            c.n_rows = n_rows;
+            c.n_units = a.n_units;
+            c.from = p.change_from;
+            c.to = p.inv_temperature;
+            c.change = p.softplus_change + first_unit / kUnitBlock * p.n_rows + first_row;
+            kernel.softplus_change(&c);
+        }
         if (bad) nonfinite.store(1, std::memory_order_relaxed);
     });
     clear_row_tails(p, ceil_div(p.n_out, 16) * 16);
@@ -125,6 +136,8 @@ bool half_step_dense(const HalfStep& p) {
 }
 
 }  // namespace
+
+int64_t unit_blocks(int64_t n_units) { return ceil_div(n_units, kUnitBlock); }
 
 bool half_step(const HalfStep& p) { return p.in_rows ? half_step_bits(p) : half_step_dense(p); }
 

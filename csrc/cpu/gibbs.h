@@ -19,8 +19,15 @@ struct HalfStep {
     uint64_t* out_rows = nullptr;  // sample-major [n_rows, bit_words(n_out)]; null: no draws
     float* probs = nullptr;        // [n_rows, n_out]; null: not wanted
     float prob_scale = 1.0f;       // probs are multiplied by this
+    // For each block of units the sum of softplus(x inv_temperature) - softplus(x change_from), [unit_blocks(n_out),
+    // n_rows]; null: not wanted. From bits only.
+    float* softplus_change = nullptr;
+    float change_from = 0.0f;
     int threads = 0;
 };
+
+// Blocks of kUnitBlock units that the outputs are worked on in.
+int64_t unit_blocks(int64_t n_units);
 
 // Returns false when w holds NaN or infinities (outputs are then meaningless).
 bool half_step(const HalfStep& p);

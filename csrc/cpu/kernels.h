@@ -49,6 +49,16 @@ struct SampleRowsArgs {
     float prob_scale;
 };
 
+// change[r] = sum over the units of softplus(to * x) - softplus(from * x).
+struct SoftplusChangeArgs {
+    const float* x;  // [n_rows, x_stride]
+    ptrdiff_t x_stride;
+    int64_t n_rows;
+    int n_units;     // 1 .. kUnitBlock
+    float from, to;  // >= 0
+    float* change;   // [n_rows]
+};
+
 // velocity = momentum * velocity + rate * (grad - decay * w); w += velocity, over a tile of rows.
 struct CdApplyArgs {
     const float* grad;  // [ceil(n_units / kUnitBlock), panel_rows, kUnitBlock]: bit_product's tiles side by side

@@ -6,6 +6,7 @@
 namespace hc_python {
 
 void bind_library(pybind11::module_& m);
+void bind_ais(pybind11::module_& m);
 void bind_bench(pybind11::module_& m);
 void bind_bits(pybind11::module_& m);
 void bind_elementwise(pybind11::module_& m);

@@ -18,8 +18,10 @@ from ._validate import Array, as_float32, as_int, as_number, in_place, like
 from .bitmatrix import BitMatrix
 from .generator import RngLike, as_generator
 from .ops_dense import exp, linear, linear_backward, log, matmul, sigmoid, softplus, tanh
+from .ops_likelihood import anneal
 
 __all__ = [
+    "anneal",
     "cd_update",
     "exp",
     "gibbs_step",

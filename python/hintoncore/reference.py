@@ -18,6 +18,8 @@ References
 .. [3] T. Tieleman, "Training restricted Boltzmann machines using approximations to the likelihood gradient",
        ICML 2008.
 .. [4] G. E. Hinton, "A practical guide to training restricted Boltzmann machines", UTML TR 2010-003, 2010.
+.. [5] R. M. Neal, "Annealed importance sampling", Statistics and Computing 11, 2001.
+.. [6] R. Salakhutdinov, I. Murray, "On the quantitative analysis of deep belief networks", ICML 2008.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = [
     "CDResult",
     "all_states",
+    "anneal",
     "cd_gradient",
     "cd_update",
     "exact_log_z",
@@ -520,6 +523,57 @@ def free_energy(v: ArrayLike, w: ArrayLike, b_vis: ArrayLike, b_hid: ArrayLike) 
     """
     v = np.asarray(v, dtype=np.float64)
     return np.asarray(-(v @ np.asarray(b_vis, dtype=np.float64)) - softplus(linear(v, w, b_hid)).sum(axis=1))
+
+
+def anneal(
+    v: ArrayLike,
+    w: ArrayLike,
+    b_vis: ArrayLike,
+    b_hid: ArrayLike,
+    betas: ArrayLike,
+    *,
+    seed: int,
+    offset: int,
+    b_base: ArrayLike | None = None,
+) -> tuple[NDArray[np.uint8], Float64Array]:
+    """Annealed importance sampling between a base-rate model and an RBM [5]_, [6]_ eq. 11 to 16.
+
+    The distribution at inverse temperature ``beta`` is itself an RBM, with weights ``beta w``, hidden biases ``beta
+    b_hid`` and visible biases ``(1 - beta) b_base + beta b_vis``; ``-free_energy`` is its unnormalised log probability.
+    Step ``k`` adds to the log weights how much that grows from ``betas[k - 1]`` to ``betas[k]`` at the present states,
+    then samples hidden units with ``offset + 2 (k - 1)`` and visible units with the offset after.
+
+    Parameters
+    ----------
+    v : array of 0 and 1, shape [C, V]
+        States at ``betas[0]``.
+    w, b_vis, b_hid : arrays, shapes [V, H], [V], [H]
+    betas : array in [0, 1], shape [K + 1]
+    seed, offset : int
+        Generator state; ``2 K`` offsets are consumed.
+    b_base : array, shape [V], optional
+        ``b_vis`` when left out.
+
+    Returns
+    -------
+    states : array of uint8, shape [C, V]
+    log_weights : array of float64, shape [C]
+        In nats.
+    """
+    w, b_vis, b_hid = (np.asarray(p, dtype=np.float64) for p in (w, b_vis, b_hid))
+    base = b_vis if b_base is None else np.asarray(b_base, dtype=np.float64)
+    states = np.asarray(v, dtype=np.uint8)
+    log_weights = np.zeros(len(states))
+    schedule = np.asarray(betas, dtype=np.float64)
+    for k in range(1, len(schedule)):
+        before, after = (
+            (beta * w, (1.0 - beta) * base + beta * b_vis, beta * b_hid) for beta in (schedule[k - 1], schedule[k])
+        )
+        log_weights += free_energy(states, *before) - free_energy(states, *after)
+        first = offset + 2 * (k - 1)
+        hidden, _ = gibbs_step(states, after[0], after[2], seed=seed, offset=first)
+        states, _ = gibbs_step(hidden, after[0], after[1], seed=seed, offset=first + 1, transpose=True)
+    return states, log_weights
 
 
 def exact_log_z(w: ArrayLike, b_vis: ArrayLike, b_hid: ArrayLike) -> float:

@@ -1,0 +1,164 @@
+#include "cpu/ais.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "common/status.h"
+#include "cpu/bits.h"
+#include "cpu/gibbs.h"
+#include "cpu/thread_pool.h"
+#include "cpu/workspace.h"
+
+// A step from one inverse temperature to the next (Salakhutdinov and Murray 2008, section 4.1) is one product up, which
+// gives the weight update and the hidden sample, and one product down. Both are half-steps of gibbs.cpp; the only work of
+// this file is the visible units' part of the weight and the sums over blocks of units, both in float64.
+
+namespace hc {
+namespace {
+
+constexpr int64_t kRowsPerTile = 256;
+constexpr int kByteStates = 256;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// (b_vis - b_base) . v for bit rows v, in float64: 256 partial sums for each byte of a row.
+class BiasDifference {
+   public:
+    BiasDifference(const hc_ais_args& p, const float* base, Workspace& workspace) : n_bytes_(ceil_div(p.n_visible, 8)) {
+        if (std::equal(base, base + p.n_visible, p.b_vis)) {
+            n_bytes_ = 0;
+            return;
+        }
+        double* sums = workspace.take<double>(n_bytes_ * kByteStates);
+        sums_ = sums;
+        for (int64_t byte = 0; byte < n_bytes_; ++byte, sums += kByteStates) {
+            sums[0] = 0.0;
+            for (int bit = 0; bit < 8; ++bit) {
+                const int64_t i = byte * 8 + bit;
+                const double d = i < p.n_visible ? static_cast<double>(p.b_vis[i]) - static_cast<double>(base[i]) : 0.0;
+                for (int state = 0; state < 1 << bit; ++state) sums[(1 << bit) + state] = sums[state] + d;
+            }
+        }
+    }
+
+    double dot(const uint64_t* row) const {
+        double sum = 0.0;
+        for (int64_t byte = 0; byte < n_bytes_; ++byte)
+            sum += sums_[byte * kByteStates + static_cast<int64_t>(row[byte / 8] >> (byte % 8 * 8) & 0xFF)];
+        return sum;
+    }
+
+   private:
+    int64_t n_bytes_;
+    const double* sums_ = nullptr;
+};
+
+// w^T, for the products down: the weights stay the same from step to step, so one transposition pays for itself.
+const float* transposed_weights(const hc_ais_args& p, Workspace& workspace) {
+    constexpr int64_t kBlock = 16;
+    float* t = workspace.take<float>(p.n_visible * p.n_hidden);
+    parallel_for(ceil_div(p.n_hidden, kBlock), p.threads, [&](int64_t tile) {
+        const int64_t first = tile * kBlock, last = std::min(p.n_hidden, first + kBlock);
+        for (int64_t i0 = 0; i0 < p.n_visible; i0 += kBlock)
+            for (int64_t j = first; j < last; ++j)
+                for (int64_t i = i0; i < std::min(p.n_visible, i0 + kBlock); ++i)
+                    t[j * p.n_visible + i] = p.w[i * p.n_hidden + j];
+    });
+    return t;
+}
+
+struct Chains {
+    uint64_t* v_rows;      // [n_chains, words(n_visible)]
+    uint64_t* h_rows;      // [n_chains, words(n_hidden)]
+    float* hidden_change;  // [unit_blocks(n_hidden), n_chains]
+    double* log_weights;   // [n_chains]
+};
+
+// h ~ p(h | v) at `to`, and the hidden units' part of the weights.
+void sample_hidden(const hc_ais_args& p, float from, float to, uint64_t offset, const Chains& chains) {
+    HalfStep s{};
+    s.n_rows = p.n_chains;
+    s.n_in = p.n_visible;
+    s.n_out = p.n_hidden;
+    s.in_rows = chains.v_rows;
+    s.w = p.w;
+    s.bias = p.b_hid;
+    s.inv_temperature = to;
+    s.seed = p.seed;
+    s.offset = offset;
+    s.out_rows = to > 0.0f ? chains.h_rows : nullptr;
+    s.softplus_change = chains.hidden_change;
+    s.change_from = from;
+    s.threads = p.threads;
+    if (!half_step(s)) invalid("w: expected finite values, got NaN or infinity");
+}
+
+void add_weights(const hc_ais_args& p, const BiasDifference& difference, float from, float to, const Chains& chains) {
+    const double step = static_cast<double>(to) - static_cast<double>(from);
+    const int64_t blocks = unit_blocks(p.n_hidden);
+    parallel_for(ceil_div(p.n_chains, kRowsPerTile), p.threads, [&](int64_t tile) {
+        const int64_t first = tile * kRowsPerTile, n = std::min(kRowsPerTile, p.n_chains - first);
+        double change[kRowsPerTile];
+        for (int64_t r = 0; r < n; ++r)
+            change[r] = step * difference.dot(chains.v_rows + (first + r) * bit_words(p.n_visible));
+        for (int64_t b = 0; b < blocks; ++b)
+            for (int64_t r = 0; r < n; ++r)
+                change[r] += static_cast<double>(chains.hidden_change[b * p.n_chains + first + r]);
+        for (int64_t r = 0; r < n; ++r) chains.log_weights[first + r] += change[r];
+    });
+}
+
+// v ~ p(v | h) at inverse temperature `to`, whose biases are (1 - to) b_base + to b_vis.
+void sample_visible(const hc_ais_args& p, const float* w_transposed, const float* base, float to, uint64_t offset,
+                    const Chains& chains, float* bias) {
+    HalfStep s{};
+    s.n_rows = p.n_chains;
+    s.n_in = p.n_hidden;
+    s.n_out = p.n_visible;
+    s.in_rows = chains.h_rows;
+    s.w = w_transposed;
+    s.bias = bias;
+    s.seed = p.seed;
+    s.offset = offset;
+    s.out_rows = chains.v_rows;
+    s.threads = p.threads;
+    if (to > 0.0f) {
+        s.inv_temperature = to;
+        const double weight = (1.0 - static_cast<double>(to)) / static_cast<double>(to);
+        for (int64_t i = 0; i < p.n_visible; ++i)
+            bias[i] = static_cast<float>(static_cast<double>(p.b_vis[i]) + weight * static_cast<double>(base[i]));
+    } else {
+        std::copy(base, base + p.n_visible, bias);
+        std::memset(chains.h_rows, 0, static_cast<size_t>(p.n_chains * bit_words(p.n_hidden)) * sizeof(uint64_t));
+    }
+    half_step(s);
+}
+
+}  // namespace
+
+void anneal(const hc_ais_args& p) {
+    Workspace workspace;
+    const float* base = p.b_base ? p.b_base : p.b_vis;
+    const BiasDifference difference(p, base, workspace);
+    const float* w_transposed = transposed_weights(p, workspace);
+    Chains chains{};
+    chains.v_rows = workspace.take<uint64_t>(p.n_chains * bit_words(p.n_visible));
+    chains.h_rows = workspace.take<uint64_t>(p.n_chains * bit_words(p.n_hidden));
+    chains.hidden_change = workspace.take<float>(unit_blocks(p.n_hidden) * p.n_chains);
+    chains.log_weights = workspace.take<double>(p.n_chains);
+    float* bias = workspace.take<float>(p.n_visible);
+    transpose_bits(p.states, p.n_visible, p.n_chains, chains.v_rows, p.threads);
+    std::copy(p.log_weights, p.log_weights + p.n_chains, chains.log_weights);
+    for (int64_t k = 1; k < p.n_betas; ++k) {
+        const float from = p.betas[k - 1], to = p.betas[k];
+        const uint64_t offset = p.offset + 2 * static_cast<uint64_t>(k - 1);
+        sample_hidden(p, from, to, offset, chains);
+        add_weights(p, difference, from, to, chains);
+        sample_visible(p, w_transposed, base, to, offset + 1, chains, bias);
+    }
+    transpose_bits(chains.v_rows, p.n_chains, p.n_visible, p.states, p.threads);
+    std::copy(chains.log_weights, chains.log_weights + p.n_chains, p.log_weights);
+}
+
+}  // namespace hc
