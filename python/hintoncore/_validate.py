@@ -17,7 +17,8 @@ Array: TypeAlias = Any
 """A NumPy array, or anything with ``__dlpack__`` on the CPU (torch and JAX arrays among them)."""
 
 
-_MAX_EXTENT = 2**31 - 1
+_MAX_EXTENT = 2**31 - 1  # along one axis, as the kernels have it
+_MAX_SIZE = 2**46
 
 
 def given(x: object) -> str:
@@ -56,8 +57,8 @@ def as_float32(x: Array, name: str, ndim: int) -> NDArray[np.float32]:
         raise ValueError(f"{name}: expected {ndim} dimension{'s' * (ndim != 1)}, got {given(array)}")
     if array.size == 0:
         raise ValueError(f"{name}: expected at least one element along each axis, got {given(array)}")
-    if max(array.shape) > _MAX_EXTENT:
-        raise ValueError(f"{name}: expected at most {_MAX_EXTENT} elements along each axis, got {given(array)}")
+    if max(array.shape) > _MAX_EXTENT or array.size > _MAX_SIZE:
+        raise ValueError(f"{name}: is too large: {given(array)}")
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, which the kernels refuse by name
         return np.ascontiguousarray(array, dtype=np.float32)
 

@@ -202,6 +202,8 @@ def cd_update(
     if chains is not None and not isinstance(chains, BitMatrix):
         raise TypeError(f"chains: expected a BitMatrix, got {type(chains).__name__}")
     written = [weights, vis, hid, *(velocity or ())]
+    if any(np.may_share_memory(data, x) for x in written):
+        raise ValueError("v0: must not share memory with the arrays that are written in place")
     for i, first in enumerate(written):
         for second in written[i + 1 :]:
             if np.may_share_memory(first, second):
