@@ -22,6 +22,8 @@ constexpr int kRowUnroll = HC_ROW_UNROLL;
 #include "bit_product-inl.h"
 #include "sample-inl.h"
 #include "ais-inl.h"
+#include "unit_draws-inl.h"
+#include "graph-inl.h"
 #include "cd-inl.h"
 #include "bits-inl.h"
 // clang-format on

@@ -59,6 +59,35 @@ struct SoftplusChangeArgs {
     float* change;   // [n_rows]
 };
 
+// Sampling thresholds of sites by the states of their neighbours: entry c is how many of the 2^23 values of a draw turn
+// the site on when neighbour j is on iff bit j of c is set.
+struct GraphTablesArgs {
+    int64_t n;
+    int planes;            // 4 or 6: neighbours of a site
+    const float* bias;     // [n]
+    const float* weights;  // [n, planes], absent neighbours 0
+    float inv_temperature;
+    uint32_t* tables;  // [n, 2^planes], 64-byte aligned
+};
+
+// New states of sites no two of which are neighbours, in 64 chains: bit = [uniform < sigmoid(x / T)].
+struct GraphSweepArgs {
+    int64_t n;
+    int planes;                 // 4 or 6: look thresholds up; 0: add the weights up
+    const int32_t* sites;       // [n]
+    const int32_t* neighbours;  // [n, planes], or neighbours of site i at starts[i] .. starts[i + 1]
+    const int64_t* starts;      // [n + 1], planes 0 only, as are weights and bias
+    const float* weights;       // like neighbours
+    const float* bias;          // [n]
+    const uint32_t* tables;     // of graph_tables; planes 4 and 6
+    uint64_t* state;            // [sites of the graph + 1]: a bit a chain; the last is 0, for absent neighbours
+    const uint64_t* clamp;      // [sites of the graph]: chains that keep the site's state; null: none
+    uint64_t live;              // chains there are
+    float inv_temperature;
+    uint64_t seed, offset;
+    uint64_t block;  // sample index of chain 0, divided by 64
+};
+
 // velocity = momentum * velocity + rate * (grad - decay * w); w += velocity, over a tile of rows.
 struct CdApplyArgs {
     const float* grad;  // [ceil(n_units / kUnitBlock), panel_rows, kUnitBlock]: bit_product's tiles side by side

@@ -45,6 +45,7 @@ static inline vf round_nearest(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_N
 
 static inline vm cmp_lt(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 static inline vm cmp_eq(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
+static inline vm cmp_lt_int(vi a, vi b) { return _mm256_castsi256_ps(_mm256_cmpgt_epi32(b, a)); }  // signed
 static inline vm is_nan(vf a) { return _mm256_cmp_ps(a, a, _CMP_UNORD_Q); }
 static inline vf select(vm m, vf yes, vf no) { return _mm256_blendv_ps(no, yes, m); }
 static inline uint32_t mask_bits(vm m) { return static_cast<uint32_t>(_mm256_movemask_ps(m)); }
@@ -54,6 +55,8 @@ static inline vm mask_from_bits(uint32_t bits) {
 }
 static inline vm mask_and(vm a, vm b) { return _mm256_and_ps(a, b); }
 static inline vm mask_or(vm a, vm b) { return _mm256_or_ps(a, b); }
+
+static inline vf add_masked(vf a, vm m, vf b) { return _mm256_add_ps(a, _mm256_and_ps(m, b)); }  // a + b under the mask
 
 static inline vi iload(const uint32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 static inline void istore(uint32_t* p, vi x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x); }
@@ -88,6 +91,37 @@ static inline vf to_float(vi a) { return _mm256_cvtepi32_ps(a); }  // signed
 static inline vi to_int(vf a) { return _mm256_cvtps_epi32(a); }    // nearest even
 // a * 2^n for integral n, where neither a nor the result is subnormal or overflows
 static inline vf scale_by_power(vf a, vf n) { return cast_f(iadd(cast_i(a), shl<23>(to_int(n)))); }
+
+// table[index] for kEntries = 16 or 64 entries, indices below kEntries.
+template <int kEntries>
+static inline vi lookup(const uint32_t* table, vi index) {
+    if (kEntries > 16) return _mm256_i32gather_epi32(reinterpret_cast<const int*>(table), index, 4);
+    const vi low = _mm256_permutevar8x32_epi32(iload(table), index);
+    const vi high = _mm256_permutevar8x32_epi32(iload(table + 8), index);
+    return cast_i(_mm256_blendv_ps(cast_f(low), cast_f(high), cast_f(shl<28>(index))));
+}
+// 64 codes of kPlanes bits: lane l of out[v] = sum over j of bit v * kLanes + l of plane[j], times 2^j.
+template <int kPlanes>
+static inline void gather_codes(const uint64_t* plane, vi* out) {
+    const __m256i byte_of = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3,
+                                             3, 3, 3, 3, 3, 3, 3);
+    const __m256i bit_of = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
+        __m256i code = _mm256_setzero_si256();
+#pragma GCC unroll 8
+        for (int j = 0; j < kPlanes; ++j) {
+            const vi bits = _mm256_shuffle_epi8(iset1(static_cast<uint32_t>(plane[j] >> (32 * half))), byte_of);
+            const vi on = _mm256_cmpeq_epi8(_mm256_and_si256(bits, bit_of), bit_of);
+            code = _mm256_or_si256(code, _mm256_and_si256(on, _mm256_set1_epi8(static_cast<char>(1 << j))));
+        }
+        const __m128i low = _mm256_castsi256_si128(code), high = _mm256_extracti128_si256(code, 1);
+        out[4 * half] = _mm256_cvtepu8_epi32(low);
+        out[4 * half + 1] = _mm256_cvtepu8_epi32(_mm_srli_si128(low, 8));
+        out[4 * half + 2] = _mm256_cvtepu8_epi32(high);
+        out[4 * half + 3] = _mm256_cvtepu8_epi32(_mm_srli_si128(high, 8));
+    }
+}
 
 // In-register transpose of a kLanes x kLanes tile.
 static inline void transpose(vf r[8]) {

@@ -43,12 +43,17 @@ static inline vf round_nearest(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND
 
 static inline vm cmp_lt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 static inline vm cmp_eq(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+static inline vm cmp_lt_int(vi a, vi b) { return _mm512_cmplt_epi32_mask(a, b); }  // signed
 static inline vm is_nan(vf a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
 static inline vf select(vm m, vf yes, vf no) { return _mm512_mask_blend_ps(m, no, yes); }
 static inline uint32_t mask_bits(vm m) { return m; }
 static inline vm mask_from_bits(uint32_t bits) { return static_cast<vm>(bits); }
 static inline vm mask_and(vm a, vm b) { return static_cast<vm>(a & b); }
 static inline vm mask_or(vm a, vm b) { return static_cast<vm>(a | b); }
+
+static inline vf add_masked(vf a, vm m, vf b) {
+    return _mm512_mask_add_ps(a, m, a, b);
+}  // a + b under the mask, else a
 
 static inline vi iset1(uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
 static inline vi iota() { return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
@@ -85,6 +90,28 @@ static inline vf to_float(vi a) { return _mm512_cvtepi32_ps(a); }  // signed
 static inline vi to_int(vf a) { return _mm512_cvtps_epi32(a); }    // nearest even
 // a * 2^n for integral n, where neither a nor the result is subnormal or overflows
 static inline vf scale_by_power(vf a, vf n) { return _mm512_scalef_ps(a, n); }
+
+// table[index] for kEntries = 16 or 64 entries, indices below kEntries.
+template <int kEntries>
+static inline vi lookup(const uint32_t* table, vi index) {
+    const vi t0 = _mm512_loadu_si512(table);
+    if (kEntries == 16) return _mm512_permutexvar_epi32(index, t0);
+    const vi low = _mm512_permutex2var_epi32(t0, index, _mm512_loadu_si512(table + 16));
+    const vi high = _mm512_permutex2var_epi32(_mm512_loadu_si512(table + 32), index, _mm512_loadu_si512(table + 48));
+    return _mm512_mask_blend_epi32(_mm512_test_epi32_mask(index, iset1(32)), low, high);
+}
+// 64 codes of kPlanes bits: lane l of out[v] = sum over j of bit v * kLanes + l of plane[j], times 2^j.
+template <int kPlanes>
+static inline void gather_codes(const uint64_t* plane, vi* out) {
+    __m512i code = _mm512_maskz_mov_epi8(plane[0], _mm512_set1_epi8(1));
+#pragma GCC unroll 8
+    for (int j = 1; j < kPlanes; ++j)
+        code = _mm512_mask_add_epi8(code, plane[j], code, _mm512_set1_epi8(static_cast<char>(1 << j)));
+    out[0] = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(code));
+    out[1] = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(code, 1));
+    out[2] = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(code, 2));
+    out[3] = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(code, 3));
+}
 
 // In-register transpose of a kLanes x kLanes tile.
 static inline void transpose(vf r[16]) {

@@ -78,6 +78,9 @@ static inline vf round_nearest(vf a) { HC_MAP(vf, nearbyintf(a.v[i])); }
 
 static inline vm cmp_lt(vf a, vf b) { HC_MAP(vm, a.v[i] < b.v[i] ? ~0u : 0u); }
 static inline vm cmp_eq(vf a, vf b) { HC_MAP(vm, a.v[i] == b.v[i] ? ~0u : 0u); }
+static inline vm cmp_lt_int(vi a, vi b) {
+    HC_MAP(vm, static_cast<int32_t>(a.v[i]) < static_cast<int32_t>(b.v[i]) ? ~0u : 0u);  // signed
+}
 static inline vm is_nan(vf a) { HC_MAP(vm, a.v[i] != a.v[i] ? ~0u : 0u); }
 static inline vf select(vm m, vf yes, vf no) { HC_MAP(vf, m.v[i] ? yes.v[i] : no.v[i]); }
 static inline uint32_t mask_bits(vm m) {
@@ -88,6 +91,8 @@ static inline uint32_t mask_bits(vm m) {
 static inline vm mask_from_bits(uint32_t bits) { HC_MAP(vm, (bits >> i) & 1u ? ~0u : 0u); }
 static inline vm mask_and(vm a, vm b) { HC_MAP(vm, a.v[i] & b.v[i]); }
 static inline vm mask_or(vm a, vm b) { HC_MAP(vm, a.v[i] | b.v[i]); }
+
+static inline vf add_masked(vf a, vm m, vf b) { HC_MAP(vf, m.v[i] ? a.v[i] + b.v[i] : a.v[i]); }
 
 static inline vi iset1(uint32_t x) { HC_MAP(vi, x); }
 static inline vi iota() { HC_MAP(vi, static_cast<uint32_t>(i)); }
@@ -138,6 +143,21 @@ static inline vf to_float(vi a) { HC_MAP(vf, static_cast<float>(static_cast<int3
 static inline vi to_int(vf a) { HC_MAP(vi, static_cast<uint32_t>(static_cast<int32_t>(lrintf(a.v[i])))); }
 // a * 2^n for integral n, where neither a nor the result is subnormal or overflows
 static inline vf scale_by_power(vf a, vf n) { return cast_f(iadd(cast_i(a), shl<23>(to_int(n)))); }
+
+// table[index] for kEntries = 16 or 64 entries, indices below kEntries.
+template <int kEntries>
+static inline vi lookup(const uint32_t* table, vi index) {
+    HC_MAP(vi, table[index.v[i]]);
+}
+// 64 codes of kPlanes bits: lane l of out[v] = sum over j of bit v * kLanes + l of plane[j], times 2^j.
+template <int kPlanes>
+static inline void gather_codes(const uint64_t* plane, vi* out) {
+    for (int v = 0; v < 64 / kLanes; ++v) HC_EACH {
+            uint32_t code = 0;
+            for (int j = 0; j < kPlanes; ++j) code |= static_cast<uint32_t>(plane[j] >> (v * kLanes + i) & 1) << j;
+            out[v].v[i] = code;
+        }
+}
 
 // Transpose of a kLanes x kLanes tile.
 static inline void transpose(vf r[kLanes]) {

@@ -32,6 +32,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     hc_python::bind_bench(m);
     hc_python::bind_bits(m);
     hc_python::bind_elementwise(m);
+    hc_python::bind_graph(m);
     hc_python::bind_linear(m);
     hc_python::bind_matmul(m);
     hc_python::bind_random(m);

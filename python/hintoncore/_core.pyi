@@ -71,6 +71,23 @@ def cd_update(
     offset: int,
 ) -> dict[str, float | None]: ...
 
+# bind_graph.cpp
+def graph_gibbs(
+    words: NDArray[np.uint64],
+    batch: int,
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    colors: NDArray[np.int32] | None,
+    clamp: NDArray[np.uint64] | None,
+    spin: bool,
+    temperatures: NDArray[np.float32],
+    seed: int,
+    offset: int,
+    first_sample: int,
+) -> NDArray[np.uint64]: ...
+
 # bind_matmul.cpp
 def matmul(
     a: NDArray[np.float32], b: NDArray[np.float32], trans_a: bool, trans_b: bool, out: NDArray[np.float32] | None

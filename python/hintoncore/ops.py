@@ -18,6 +18,7 @@ from ._validate import Array, as_float32, as_int, as_number, in_place, like
 from .bitmatrix import BitMatrix
 from .generator import RngLike, as_generator
 from .ops_dense import exp, linear, linear_backward, log, matmul, sigmoid, softplus, tanh
+from .ops_graph import graph_gibbs
 from .ops_likelihood import anneal
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "cd_update",
     "exp",
     "gibbs_step",
+    "graph_gibbs",
     "linear",
     "linear_backward",
     "log",

@@ -20,6 +20,10 @@ References
 .. [4] G. E. Hinton, "A practical guide to training restricted Boltzmann machines", UTML TR 2010-003, 2010.
 .. [5] R. M. Neal, "Annealed importance sampling", Statistics and Computing 11, 2001.
 .. [6] R. Salakhutdinov, I. Murray, "On the quantitative analysis of deep belief networks", ICML 2008.
+.. [7] S. Geman, D. Geman, "Stochastic relaxation, Gibbs distributions, and the Bayesian restoration of images",
+       IEEE PAMI 6, 1984.
+.. [8] D. H. Ackley, G. E. Hinton, T. J. Sejnowski, "A learning algorithm for Boltzmann machines", Cognitive Science
+       9, 1985.
 """
 
 from __future__ import annotations
@@ -42,6 +46,8 @@ __all__ = [
     "flat_uniforms",
     "free_energy",
     "gibbs_step",
+    "graph_gibbs",
+    "greedy_colors",
     "layer_uniforms",
     "linear",
     "linear_backward",
@@ -611,3 +617,90 @@ def exact_log_z(w: ArrayLike, b_vis: ArrayLike, b_hid: ArrayLike) -> float:
 def all_states(n: int) -> Float64Array:
     """All ``2**n`` binary states, shape [2**n, n]: bit ``i`` of the row number in column ``i``."""
     return ((np.arange(2**n)[:, None] >> np.arange(n)) & 1).astype(np.float64)
+
+
+# Boltzmann machines on graphs
+
+
+def greedy_colors(indptr: ArrayLike, indices: ArrayLike) -> NDArray[np.int64]:
+    """Colours of the sites of a graph such that neighbours differ: each site takes the lowest one free.
+
+    Parameters
+    ----------
+    indptr, indices : arrays of integers, shapes [N + 1], [E]
+        Neighbours of site ``i`` at ``indices[indptr[i]:indptr[i + 1]]``.
+
+    Returns
+    -------
+    array of int64, shape [N]
+    """
+    starts, neighbours = np.asarray(indptr), np.asarray(indices)
+    colors = np.full(len(starts) - 1, -1, dtype=np.int64)
+    for i in range(len(colors)):
+        taken = set(colors[neighbours[starts[i] : starts[i + 1]]].tolist())
+        colors[i] = next(color for color in range(len(colors)) if color not in taken)
+    return colors
+
+
+def graph_gibbs(
+    state: ArrayLike,
+    indptr: ArrayLike,
+    indices: ArrayLike,
+    weights: ArrayLike,
+    bias: ArrayLike,
+    *,
+    seed: int,
+    offset: int,
+    sweeps: int = 1,
+    temperature: ArrayLike = 1.0,
+    colors: ArrayLike | None = None,
+    clamp: ArrayLike | None = None,
+    spin: bool = False,
+    first_sample: int = 0,
+) -> NDArray[np.uint8]:
+    """Gibbs sampling of a Boltzmann machine on a graph, site by site in the order of their colours [7]_, [8]_ eq. 3.
+
+    A site is on with probability ``sigmoid(x / T)``, ``x = bias_i + sum_j w_ij s_j``; as a spin (-1 or +1) it is up
+    with probability ``sigmoid(2 x / T)``. The draw is that of (seed, offset + sweep, site, chain).
+
+    Parameters
+    ----------
+    state : array of 0 and 1, shape [B, N]
+    indptr, indices, weights : arrays, shapes [N + 1], [E], [E]
+        Symmetric couplings, row by row.
+    bias : array, shape [N]
+    seed, offset : int
+        Generator state; a sweep consumes one offset.
+    sweeps : int
+    temperature : float, or array of shape [sweeps]
+    colors : array of integers, shape [N], optional
+        :func:`greedy_colors` when left out.
+    clamp : array of bool, shape [N] or [B, N], optional
+        Where states stay.
+    spin : bool
+        States are -1 and +1, and 0 in `state` is -1.
+    first_sample : int
+        Sample index of the first chain.
+
+    Returns
+    -------
+    array of uint8 (0 or 1), shape [B, N]
+    """
+    starts, neighbours = np.asarray(indptr), np.asarray(indices)
+    w, b = np.asarray(weights, dtype=np.float64), np.asarray(bias, dtype=np.float64)
+    bits = np.array(state, dtype=np.uint8)
+    batch, n = bits.shape
+    color = greedy_colors(starts, neighbours) if colors is None else np.asarray(colors)
+    fixed = np.zeros((batch, n), dtype=bool) if clamp is None else np.broadcast_to(np.asarray(clamp), (batch, n))
+    schedule = np.broadcast_to(np.asarray(temperature, dtype=np.float64), (sweeps,))
+    chain = (first_sample + np.arange(batch)).astype(np.uint64)
+    for sweep in range(sweeps):
+        for i in np.argsort(color, kind="stable"):
+            row = slice(starts[i], starts[i + 1])
+            values = bits[:, neighbours[row]].astype(np.float64)
+            x = 2.0 * (b[i] + (2.0 * values - 1.0) @ w[row]) if spin else b[i] + values @ w[row]
+            uniform = _uniforms(seed, offset + sweep, np.asarray(i, dtype=np.uint64), chain)
+            with np.errstate(over="ignore"):
+                on = uniform * (1.0 + np.exp(-x / schedule[sweep])) < 1.0
+            bits[:, i] = np.where(fixed[:, i], bits[:, i], on)
+    return bits

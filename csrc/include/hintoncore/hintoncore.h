@@ -140,6 +140,32 @@ typedef struct hc_ais_args {
 } hc_ais_args;
 HC_API hc_status hc_ais(const hc_ais_args* args);
 
+/* ---- Boltzmann machines on graphs ----------------------------------------------------------------------------------- */
+
+/* Sweeps of Gibbs sampling of a Boltzmann machine with symmetric couplings on a graph: colour by colour, every site s is
+ * drawn from its conditional, P(on) = sigmoid((bias + sum_j w_ij state_j) / temperature). With `spin`, states are -1 and +1
+ * (the bit says which), and P(+1) = sigmoid(2 (bias + sum_j w_ij state_j) / temperature). */
+typedef struct hc_graph_args {
+    size_t struct_size;
+    int64_t n_sites, batch;
+    const int64_t* indptr; /* [n_sites + 1], from 0 */
+    const int32_t*
+        indices; /* [indptr[n_sites]]: neighbours of site i at indptr[i] .. indptr[i + 1], in any order, once each,
+                                  never i itself */
+    const float* weights;  /* like indices; symmetric */
+    const float* bias;     /* [n_sites] */
+    const int32_t* colors; /* [n_sites], values below n_sites, neighbours differ; NULL: computed, greedily */
+    int spin;
+    uint64_t* state;           /* [n_sites, words(batch)], updated */
+    const uint64_t* clamp;     /* like state: bits that keep their value; NULL: none */
+    int64_t sweeps;            /* >= 1 */
+    const float* temperatures; /* [sweeps], > 0 */
+    uint64_t seed, offset;     /* sweep i uses offset + i */
+    int64_t first_sample; /* sample index of chain 0, a multiple of 64: draws do not change when a batch is split */
+    int threads;
+} hc_graph_args;
+HC_API hc_status hc_graph_gibbs(const hc_graph_args* args);
+
 /* ---- dense layers --------------------------------------------------------------------------------------------------- */
 
 typedef enum hc_activation {
