@@ -36,6 +36,7 @@ const KernelTable kKernels = {
     kLanes,
     kGemmRows,
     kGemmColumns,
+    kGemmBlockFloats,
 #define HC_KERNEL(name, Args) &name,
 #include "kernels.inc"
 #undef HC_KERNEL

@@ -1,19 +1,24 @@
-// General float32 matrix product: C = A B for one block of C and one block of K, and the packing of A.
+// General float32 matrix product: C = A B for one block of C and one block of K, and the packing of A and B.
 //
 // Maths: every element of C is, whatever the shape, the layout, the tile it falls in or the number of threads,
 //   sum over K blocks of ( fma(a[k], b[k], ... fma(a[1], b[1], a[0] * b[0])) ),
 // one chain per block, and the blocks (gemm_depth() in matmul.cpp, a function of K alone) added in order. So a row of a
 // batch has the same bits alone as among others, and all levels with fma agree to the last bit.
 //
-// Layout: A is packed once per call in row tiles of at most kGemmRows rows, [k][rows], shared by all threads. A task
-// owns a range of columns; its B panels ([k][kGemmColumns] of its own scratch, in L2) are packed where they are first
-// used: the first row tile reads B in place and stores what it read beside its multiply-adds (the stores are free
-// there); only a transposed B and the ragged last panel are packed beforehand. Row tiles differ by at most one row (128
-// rows are tiles of 13 and 12, not nine of 14 and one of 2), since a tile of few rows is bound by latency.
+// Layout: A and B are packed and shared by all threads: A in row tiles of at most kGemmRows rows, [k][rows], B in panels
+// of kGemmColumns columns, [k][kGemmColumns]. A task is a block of row tiles, which stays in L2 (kGemmBlockFloats), times
+// a range of panels, each of which passes through L1 once while the tiles go by; meanwhile the tiles fetch the next panel
+// into L2, a share each. Row tiles differ by at most one row (128 rows are tiles of 12 and 11, not ten of 12 and one of 8):
+// a tile of few rows is bound by latency. A product of a single row tile reads B where it lies, once; packing would cost
+// more than it.
 //
-// Register tile: kGemmRows x (kGemmVectors * kLanes) accumulators, per k kGemmVectors loads of B, kGemmRows broadcasts
-// of A from L1 and kGemmRows * kGemmVectors multiply-adds: 14 x 32 on AVX-512 (28 of 32 registers, 16 loads for 28
-// fma), 6 x 16 on AVX2, 4 x 8 in plain C++. Included inside an ISA namespace after its vocabulary.
+// Register tile: kGemmRows x (kGemmVectors * kLanes) accumulators, per k kGemmVectors loads of B, kGemmRows broadcasts of
+// A from L1 and kGemmRows * kGemmVectors multiply-adds: 12 x 32 on AVX-512 (24 of 32 registers, 14 loads for 24 fma),
+// 6 x 16 on AVX2, 4 x 8 in plain C++.
+//
+// Measured on one Zen 5 core, share of what fma_peak reaches beside it: 0.98 with both operands packed and in L2, 0.88 to
+// 0.95 for 1024 and 2048 cubed and 512 x 784 x 512 with packing.
+// Included inside an ISA namespace after its vocabulary.
 
 #if defined(__clang__)
 #define HC_UNROLL _Pragma("unroll")
@@ -26,37 +31,27 @@ constexpr int kGemmVectors = HC_GEMM_VECTORS;
 constexpr int kGemmColumns = kGemmVectors * kLanes;
 constexpr int kGemmWideVectors = kRegisters / 4;  // of a tile of at most kGemmWideRows rows
 constexpr int kGemmWideRows = 3;
-constexpr int kGemmAhead = 16;  // rows of B prefetched: they are a stride apart, which hardware misses
+constexpr int64_t kGemmTail = 64;  // steps of k before the end at which C is fetched
+constexpr int kGemmAhead = 16;     // rows of B fetched ahead where it is read in place, a stride apart
+constexpr int64_t kGemmBlockFloats = HC_GEMM_BLOCK_FLOATS;  // of A, in L2
 static_assert(kGemmRows <= kLanes, "packing transposes kLanes rows at a time");
 static_assert(kGemmRows * kGemmVectors + kGemmVectors < kRegisters, "accumulators and B in registers");
 
-// c[kRows, kVectors * kLanes] (+)= a b, with a packed [kc][kRows] and rows of b `b_stride` apart. With kCopy the rows
-// of b are also stored at `copy`, kGemmColumns apart.
-template <int kRows, int kVectors, bool kCopy>
-static void gemm_tile(int64_t kc, const float* a, const float* b, ptrdiff_t b_stride, float* copy, float* c,
-                      ptrdiff_t c_stride, int accumulate) {
-    vf sum[kRows][kVectors];
-    HC_UNROLL for (int r = 0; r < kRows; ++r) {
-        HC_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = zero();
-        prefetch(c + r * c_stride);
-        prefetch(c + r * c_stride + kVectors * kLanes - 1);
-    }
-    for (int64_t k = 0; k < kc; ++k) {
-        vf row[kVectors];
-        HC_UNROLL for (int v = 0; v < kVectors; ++v) row[v] = load(b + v * kLanes);
-        if (kCopy) {
-            HC_UNROLL for (int v = 0; v < kVectors; ++v) store(copy + v * kLanes, row[v]);
-            prefetch(b + kGemmAhead * b_stride);
-            prefetch(b + kGemmAhead * b_stride + kVectors * kLanes - 1);
-            copy += kGemmColumns;
-        }
-        HC_UNROLL for (int r = 0; r < kRows; ++r) {
-            const vf x = set1(a[r]);
-            HC_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = mul_add(x, row[v], sum[r][v]);
-        }
-        a += kRows;
-        b += b_stride;
-    }
+// What a register tile works on: c[rows, columns] (+)= a[kc, rows]^T b[kc, columns], with a packed.
+struct GemmOperands {
+    int64_t kc;
+    const float* a;
+    const float* b;
+    ptrdiff_t b_stride;
+    float* c;
+    ptrdiff_t c_stride;
+    int accumulate;
+    const float* ahead;  // fetched into L2 on the way, one address on every step of k, ahead_step floats apart
+    ptrdiff_t ahead_step;
+};
+
+template <int kRows, int kVectors>
+static inline void gemm_store(float* c, ptrdiff_t c_stride, int accumulate, const vf (&sum)[kRows][kVectors]) {
     HC_UNROLL for (int r = 0; r < kRows; ++r) {
         HC_UNROLL for (int v = 0; v < kVectors; ++v) {
             float* p = c + r * c_stride + v * kLanes;
@@ -65,16 +60,55 @@ static void gemm_tile(int64_t kc, const float* a, const float* b, ptrdiff_t b_st
     }
 }
 
+// `steps` steps of k. Inlined twice below rather than a loop in a loop, so that nothing competes for registers with it.
+template <int kRows, int kVectors, bool kInPlace>
+static HC_INLINE void gemm_steps(int64_t steps, GemmOperands& o, vf (&sum)[kRows][kVectors]) {
+    for (int64_t k = 0; k < steps; ++k) {
+        vf row[kVectors];
+        HC_UNROLL for (int v = 0; v < kVectors; ++v) row[v] = load(o.b + v * kLanes);
+        if (kInPlace) {
+            prefetch(o.b + kGemmAhead * o.b_stride);
+            prefetch(o.b + kGemmAhead * o.b_stride + kVectors * kLanes - 1);
+        } else {
+            prefetch_far(o.ahead);
+            o.ahead += o.ahead_step;
+        }
+        HC_UNROLL for (int r = 0; r < kRows; ++r) {
+            const vf x = set1(o.a[r]);
+            HC_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = mul_add(x, row[v], sum[r][v]);
+        }
+        o.a += kRows;
+        o.b += kInPlace ? o.b_stride : kGemmColumns;
+    }
+}
+
+template <int kRows, int kVectors, bool kInPlace>
+static void gemm_tile(const GemmOperands& given) {
+    GemmOperands o = given;
+    vf sum[kRows][kVectors];
+    HC_UNROLL for (int r = 0; r < kRows; ++r) { HC_UNROLL for (int v = 0; v < kVectors; ++v) sum[r][v] = zero(); }
+    // C is fetched shortly before it is needed: any earlier, and A and B would push it out of L1 again.
+    const int64_t tail = o.kc < kGemmTail ? o.kc : kGemmTail;
+    gemm_steps<kRows, kVectors, kInPlace>(o.kc - tail, o, sum);
+    HC_UNROLL for (int r = 0; r < kRows; ++r) {
+        prefetch(o.c + r * o.c_stride);
+        prefetch(o.c + r * o.c_stride + kVectors * kLanes - 1);
+    }
+    gemm_steps<kRows, kVectors, kInPlace>(tail, o, sum);
+    gemm_store<kRows, kVectors>(o.c, o.c_stride, o.accumulate, sum);
+}
+
 // A wide, short tile: streams rows of b in place, each read once. For products of one to kGemmWideRows rows, which are
 // bound by the memory b comes from.
 template <int kRows>
-static void gemm_wide(int64_t kc, const float* a, const float* b, ptrdiff_t b_stride, float* c, ptrdiff_t c_stride,
-                      int accumulate) {
+static void gemm_wide(const GemmOperands& o) {
     vf sum[kRows][kGemmWideVectors];
     HC_UNROLL for (int r = 0; r < kRows; ++r) {
         HC_UNROLL for (int v = 0; v < kGemmWideVectors; ++v) sum[r][v] = zero();
     }
-    for (int64_t k = 0; k < kc; ++k) {
+    const float *a = o.a, *b = o.b;
+    const ptrdiff_t b_stride = o.b_stride;
+    for (int64_t k = 0; k < o.kc; ++k) {
         vf x[kRows];
         HC_UNROLL for (int r = 0; r < kRows; ++r) x[r] = set1(a[r]);
         HC_UNROLL for (int v = 0; v < kGemmWideVectors; ++v) {
@@ -85,23 +119,17 @@ static void gemm_wide(int64_t kc, const float* a, const float* b, ptrdiff_t b_st
         a += kRows;
         b += b_stride;
     }
-    HC_UNROLL for (int r = 0; r < kRows; ++r) {
-        HC_UNROLL for (int v = 0; v < kGemmWideVectors; ++v) {
-            float* p = c + r * c_stride + v * kLanes;
-            store(p, accumulate ? add(load(p), sum[r][v]) : sum[r][v]);
-        }
-    }
+    gemm_store<kRows, kGemmWideVectors>(o.c, o.c_stride, o.accumulate, sum);
 }
 
-using GemmTile = void (*)(int64_t, const float*, const float*, ptrdiff_t, float*, float*, ptrdiff_t, int);
-using GemmWide = void (*)(int64_t, const float*, const float*, ptrdiff_t, float*, ptrdiff_t, int);
+using GemmTile = void (*)(const GemmOperands&);
 
-template <int kVectors, bool kCopy>
+template <int kVectors, bool kInPlace>
 struct GemmTiles {
     GemmTile of_rows[kGemmRows + 1];
     template <int kRows>
     constexpr void fill() {
-        of_rows[kRows] = &gemm_tile<kRows, kVectors, kCopy>;
+        of_rows[kRows] = &gemm_tile<kRows, kVectors, kInPlace>;
         if constexpr (kRows > 1) fill<kRows - 1>();
     }
     constexpr GemmTiles() : of_rows() { fill<kGemmRows>(); }
@@ -109,7 +137,7 @@ struct GemmTiles {
 constexpr GemmTiles<kGemmVectors, false> kTilesPacked;
 constexpr GemmTiles<kGemmVectors, true> kTilesInPlace;
 constexpr GemmTiles<1, false> kTilesNarrow;
-constexpr GemmWide kTilesWide[kGemmWideRows + 1] = {nullptr, &gemm_wide<1>, &gemm_wide<2>, &gemm_wide<3>};
+constexpr GemmTile kTilesWide[kGemmWideRows + 1] = {nullptr, &gemm_wide<1>, &gemm_wide<2>, &gemm_wide<3>};
 
 // out[k][rows] from up to kLanes rows of src[rows][k]: transposes of kLanes x kLanes. `width` >= rows is the stride of
 // out, whose columns past `rows` are set to zero when `pad`, else left to what comes after them in memory.
@@ -119,6 +147,8 @@ static void gemm_transpose(const float* src, ptrdiff_t src_stride, int rows, int
     for (int64_t k = 0; k < kc; k += kLanes) {
         const int depth = kc - k < kLanes ? static_cast<int>(kc - k) : kLanes;
         vf tile[kLanes];
+        for (int r = 0; r < rows; ++r)
+            prefetch(src + r * src_stride + k + 64);  // a row is too short for hardware to learn
         for (int r = 0; r < kLanes; ++r)
             tile[r] = r >= rows         ? zero()
                       : depth == kLanes ? load(src + r * src_stride + k)
@@ -146,17 +176,25 @@ static void gemm_pack(const GemmPackArgs* p) {
         store_masked(p->out + k * p->rows, live, load_masked(p->a + k * p->stride, live));
 }
 
-// One panel of B, [kc][kGemmColumns], columns past `columns` zero up to the next multiple of kLanes.
-static void gemm_pack_panel(const GemmBlockArgs* g, int64_t first, int columns, float* out) {
-    for (int v = 0; v < columns; v += kLanes) {
-        const int live = columns - v < kLanes ? columns - v : kLanes;
-        if (g->b_transposed) {
-            gemm_transpose(g->b + (first + v) * g->b_stride, g->b_stride, live, g->kc, out + v, kGemmColumns, true);
-            continue;
+// Panels of B, [rows][kGemmColumns] each, `panel_stride` apart.
+static void gemm_pack_panels(const GemmPackPanelsArgs* p) {
+    if (p->transposed) {
+        for (int64_t j = 0; j < p->n; j += kLanes) {
+            const int live = p->n - j < kLanes ? static_cast<int>(p->n - j) : kLanes;
+            float* out = p->out + j / kGemmColumns * p->panel_stride + j % kGemmColumns;
+            gemm_transpose(p->b + j * p->stride, p->stride, live, p->rows, out, kGemmColumns, true);
         }
-        const vm mask = first_lanes(live);
-        for (int64_t k = 0; k < g->kc; ++k)
-            store(out + k * kGemmColumns + v, load_masked(g->b + k * g->b_stride + first + v, mask));
+        return;
+    }
+    // Along the rows of B as they lie: one stream in, short runs out.
+    for (int64_t k = 0; k < p->rows; ++k) {
+        const float* from = p->b + k * p->stride;
+        float* to = p->out + k * kGemmColumns;
+        int64_t j = 0;
+        for (; j + kGemmColumns <= p->n; j += kGemmColumns, to += p->panel_stride)
+            HC_UNROLL for (int v = 0; v < kGemmVectors; ++v) store(to + v * kLanes, load(from + j + v * kLanes));
+        for (; j < p->n; j += kLanes, to += kLanes)
+            store(to, load_masked(from + j, first_lanes(p->n - j < kLanes ? static_cast<int>(p->n - j) : kLanes)));
     }
 }
 
@@ -183,7 +221,6 @@ static void gemm_flush(const GemmBlockArgs* g, const float* tile, int64_t row, i
 
 // c = activation(alpha * c + bias) on a tile that has just been written.
 static void gemm_finish(const GemmBlockArgs* g, int64_t row, int64_t rows, int64_t column, int64_t columns) {
-    if (!g->finish) return;
     float* c = g->c + row * g->c_stride + column;
     const float* bias = g->bias ? g->bias + column : nullptr;
     const vf alpha = set1(g->alpha);
@@ -195,45 +232,83 @@ static void gemm_finish(const GemmBlockArgs* g, int64_t row, int64_t rows, int64
         }
 }
 
-static void gemm_block(const GemmBlockArgs* g) {
+// One tile of C, by way of a buffer where the tile does not fit C as it lies; then bias and activation, if it is time.
+static inline void gemm_one(const GemmBlockArgs* g, GemmTile tile, GemmOperands o, int64_t row, int rows,
+                            int64_t column, int columns) {
     alignas(64) float edge[kGemmRows * kGemmColumns];
-    const bool lone = g->tile_end - g->tile_begin == 1;
-    for (int64_t t = g->tile_begin; t < g->tile_end; ++t) {
-        const int64_t row = gemm_tile_row(g->m, g->n_tiles, t);
-        const int rows = static_cast<int>(gemm_tile_row(g->m, g->n_tiles, t + 1) - row);
-        const float* a = g->a + row * g->kc;
-        const bool wide = lone && rows <= kGemmWideRows && !g->b_transposed && !g->c_transposed;
-        for (int64_t j = 0; j < g->n;) {
-            if (wide && g->n - j >= kGemmWideVectors * kLanes) {
-                kTilesWide[rows](g->kc, a, g->b + j, g->b_stride, g->c + row * g->c_stride + j, g->c_stride,
-                                 g->accumulate);
-                gemm_finish(g, row, rows, j, kGemmWideVectors * kLanes);
-                j += kGemmWideVectors * kLanes;
-                continue;
-            }
-            const int columns = g->n - j < kGemmColumns ? static_cast<int>(g->n - j) : kGemmColumns;
-            float* panel = g->scratch + j * g->kc;
-            bool in_place = false;
-            if (t == g->tile_begin) {
-                in_place = columns == kGemmColumns && !g->b_transposed;
-                if (!in_place) gemm_pack_panel(g, j, columns, panel);
-            }
-            const bool direct = columns == kGemmColumns && !g->c_transposed;
-            float* c = direct ? g->c + row * g->c_stride + j : edge;
-            const ptrdiff_t c_stride = direct ? g->c_stride : kGemmColumns;
-            const int accumulate = direct && g->accumulate;
-            if (in_place)
-                kTilesInPlace.of_rows[rows](g->kc, a, g->b + j, g->b_stride, panel, c, c_stride, accumulate);
-            else if (columns <= kLanes)
-                kTilesNarrow.of_rows[rows](g->kc, a, panel, kGemmColumns, nullptr, c, c_stride, accumulate);
-            else
-                kTilesPacked.of_rows[rows](g->kc, a, panel, kGemmColumns, nullptr, c, c_stride, accumulate);
-            if (!direct) gemm_flush(g, edge, row, rows, j, columns);
-            if (g->c_transposed)
-                gemm_finish(g, j, columns, row, rows);
-            else
-                gemm_finish(g, row, rows, j, columns);
-            j += columns;
+    if (columns % kGemmColumns == 0 && !g->c_transposed) {
+        o.c = g->c + row * g->c_stride + column;
+        o.c_stride = g->c_stride;
+        o.accumulate = g->accumulate;
+        tile(o);
+    } else {
+        o.c = edge;
+        o.c_stride = kGemmColumns;
+        o.accumulate = 0;
+        tile(o);
+        gemm_flush(g, edge, row, rows, column, columns);
+    }
+    if (!g->finish) return;
+    if (g->c_transposed)
+        gemm_finish(g, column, columns, row, rows);
+    else
+        gemm_finish(g, row, rows, column, columns);
+}
+
+// The only row tile there is: B is read in place, but for what does not lie along the lanes, which is packed in `scratch`.
+static void gemm_lone_tile(const GemmBlockArgs* g) {
+    constexpr int kWide = kGemmWideVectors * kLanes;
+    const int rows = static_cast<int>(g->m);
+    const bool may_be_wide = rows <= kGemmWideRows && !g->c_transposed;
+    GemmOperands o{};
+    o.kc = g->kc;
+    o.a = g->a;
+    for (int64_t j = 0; j < g->n;) {
+        const int64_t left = g->n - j;
+        int columns = left < kGemmColumns ? static_cast<int>(left) : kGemmColumns;
+        GemmTile tile;
+        if (!g->b_transposed && columns == kGemmColumns) {
+            const bool wide = may_be_wide && left >= kWide;
+            tile = wide ? kTilesWide[rows] : kTilesInPlace.of_rows[rows];
+            if (wide) columns = kWide;
+            o.b = g->b + j;
+            o.b_stride = g->b_stride;
+        } else {
+            GemmPackPanelsArgs p{};
+            p.b = g->b + (g->b_transposed ? j * g->b_stride : j);
+            p.stride = g->b_stride;
+            p.transposed = g->b_transposed;
+            p.n = columns;
+            p.rows = g->kc;
+            p.out = g->scratch;
+            gemm_pack_panels(&p);
+            tile = columns <= kLanes ? kTilesNarrow.of_rows[rows] : kTilesPacked.of_rows[rows];
+            o.b = o.ahead = g->scratch;
+            o.b_stride = kGemmColumns;
+        }
+        gemm_one(g, tile, o, 0, rows, j, columns);
+        j += columns;
+    }
+}
+
+static void gemm_block(const GemmBlockArgs* g) {
+    if (!g->b_packed) return gemm_lone_tile(g);
+    const int64_t tiles = g->tile_end - g->tile_begin, share = (kGemmColumns + tiles - 1) / tiles;
+    GemmOperands o{};
+    o.kc = g->kc;
+    o.b_stride = kGemmColumns;
+    o.ahead_step = share;
+    for (int64_t j = 0; j < g->n; j += kGemmColumns) {
+        const int columns = g->n - j < kGemmColumns ? static_cast<int>(g->n - j) : kGemmColumns;
+        const GemmTile* of_rows = columns <= kLanes ? kTilesNarrow.of_rows : kTilesPacked.of_rows;
+        o.b = g->b + j * g->kc;
+        // After the last panel the first comes round again, with the next block of rows.
+        o.ahead = j + kGemmColumns < g->n ? o.b + kGemmColumns * g->kc : g->b;
+        for (int64_t t = g->tile_begin; t < g->tile_end; ++t, o.ahead += share * g->kc) {
+            const int64_t row = gemm_tile_row(g->m, g->n_tiles, t);
+            const int rows = static_cast<int>(gemm_tile_row(g->m, g->n_tiles, t + 1) - row);
+            o.a = g->a + row * g->kc;
+            gemm_one(g, of_rows[rows], o, row, rows, j, columns);
         }
     }
 }

@@ -4,4 +4,5 @@
 #define HC_ROW_UNROLL 1
 #define HC_GEMM_ROWS 6
 #define HC_GEMM_VECTORS 2
+#define HC_GEMM_BLOCK_FLOATS (48 << 10)
 #include "bodies-inl.h"

@@ -164,6 +164,16 @@ struct GemmPackArgs {
     float* out;  // [kc, rows]
 };
 
+// Rows of op(B) to panels of gemm_columns columns.
+struct GemmPackPanelsArgs {
+    const float* b;  // element (k, column j) at b[k * stride + j], or b[j * stride + k] when transposed
+    ptrdiff_t stride;
+    int transposed;
+    int64_t n, rows;  // columns and rows of op(B) to pack
+    float* out;       // panel j at out + j * panel_stride: [rows, gemm_columns], columns past n undefined or zero
+    ptrdiff_t panel_stride;
+};
+
 // Row tiles tile_begin .. tile_end of C[m, n] (+)= A[m, kc] B[kc, n], and on the last K block
 // C = activation(alpha * C + bias).
 struct GemmBlockArgs {
@@ -171,10 +181,12 @@ struct GemmBlockArgs {
     int64_t n_tiles;  // row tiles in m
     int64_t tile_begin, tile_end;
     const float* a;  // packed tiles, tile t at a + gemm_tile_row(t) * kc
-    const float* b;  // element (k, j) at b[k * b_stride + j], or b[j * b_stride + k] when transposed
+    const float* b;  // packed panels, panel j at b + j * kc * gemm_columns; or, with a single row tile, as it is:
+    int b_packed;    // element (k, j) at b[k * b_stride + j], or b[j * b_stride + k] when transposed
     ptrdiff_t b_stride;
     int b_transposed;
-    float* c;  // element (i, j) at c[i * c_stride + j], or c[j * c_stride + i] when transposed
+    float* scratch;  // without packed panels: kc * gemm_columns floats, 64-byte aligned
+    float* c;        // element (i, j) at c[i * c_stride + j], or c[j * c_stride + i] when transposed
     ptrdiff_t c_stride;
     int c_transposed;
     int accumulate;  // add to C
@@ -182,7 +194,6 @@ struct GemmBlockArgs {
     float alpha;
     const float* bias;  // of the columns of C as it lies in memory; null: none
     int activation;     // hc_activation
-    float* scratch;     // kc * n floats, n rounded up to gemm_columns; 64-byte aligned
 };
 
 // y[i] = function(x[i]); y may be x.
@@ -217,6 +228,7 @@ struct KernelTable {
     int lanes;
     int gemm_rows;  // of a register tile of gemm_block
     int gemm_columns;
+    int64_t gemm_block_floats;  // of packed A that a task should own
 #define HC_KERNEL(name, Args) void (*name)(const Args*);
 #include "kernels.inc"
 #undef HC_KERNEL

@@ -28,7 +28,12 @@ static inline vm first_lanes(int n) { return _mm256_castsi256_ps(_mm256_cmpgt_ep
 // Lanes outside the mask are neither read nor written, and read as zero.
 static inline vf load_masked(const float* p, vm m) { return _mm256_maskload_ps(p, _mm256_castps_si256(m)); }
 static inline void store_masked(float* p, vm m, vf x) { _mm256_maskstore_ps(p, _mm256_castps_si256(m), x); }
-static inline void prefetch(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
+static inline __attribute__((always_inline)) void prefetch(const float* p) {
+    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
+}
+static inline __attribute__((always_inline)) void prefetch_far(const float* p) {
+    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
+}
 static inline void stream(float* p, vf x) { _mm256_stream_ps(p, x); }
 
 static inline vf add(vf a, vf b) { return _mm256_add_ps(a, b); }

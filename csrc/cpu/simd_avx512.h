@@ -26,7 +26,12 @@ static inline vm first_lanes(int n) { return static_cast<vm>(n >= 16 ? 0xFFFF : 
 // Lanes outside the mask are neither read nor written, and read as zero.
 static inline vf load_masked(const float* p, vm m) { return _mm512_maskz_loadu_ps(m, p); }
 static inline void store_masked(float* p, vm m, vf x) { _mm512_mask_storeu_ps(p, m, x); }
-static inline void prefetch(const float* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
+static inline __attribute__((always_inline)) void prefetch(const float* p) {
+    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
+}
+static inline __attribute__((always_inline)) void prefetch_far(const float* p) {
+    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
+}
 static inline void stream(float* p, vf x) { _mm512_stream_ps(p, x); }
 
 static inline vf add(vf a, vf b) { return _mm512_add_ps(a, b); }

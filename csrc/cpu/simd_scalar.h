@@ -39,7 +39,8 @@ static inline vm first_lanes(int n) { HC_MAP(vm, i < n ? ~0u : 0u); }
 // Lanes outside the mask are neither read nor written, and read as zero.
 static inline vf load_masked(const float* p, vm m) { HC_MAP(vf, m.v[i] ? p[i] : 0.0f); }
 static inline void store_masked(float* p, vm m, vf x) { HC_EACH if (m.v[i]) p[i] = x.v[i]; }
-static inline void prefetch(const float* p) { __builtin_prefetch(p); }
+static inline __attribute__((always_inline)) void prefetch(const float* p) { __builtin_prefetch(p); }
+static inline __attribute__((always_inline)) void prefetch_far(const float* p) { __builtin_prefetch(p, 0, 2); }
 static inline void stream(float* p, vf x) { store(p, x); }
 
 static inline vf add(vf a, vf b) { HC_MAP(vf, a.v[i] + b.v[i]); }

@@ -5,10 +5,15 @@
 
 #include "cpu/kernels.h"
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace hc {
 namespace {
 
 constexpr size_t kAlign = 64;
+constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kFirstChunk = size_t{1} << 20;
 constexpr size_t kKeep = size_t{256} << 20;  // more than this is returned to the system between calls
 
@@ -34,8 +39,20 @@ struct Arena {
         }
     }
 
+    // Null when there is no memory. Large chunks ask for huge pages: packed panels are spread over more small pages than
+    // the first-level TLB has entries.
+    static void* try_allocate(size_t bytes) {
+        const size_t align = bytes >= kHugePage ? kHugePage : kAlign;
+        bytes = (bytes + align - 1) / align * align;
+        void* p = std::aligned_alloc(align, bytes);
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+        if (p && align == kHugePage) madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+        return p;
+    }
+
     static void* allocate(size_t bytes) {
-        void* p = std::aligned_alloc(kAlign, (bytes + kAlign - 1) / kAlign * kAlign);
+        void* p = try_allocate(bytes);
         if (!p) throw std::bad_alloc();
         return p;
     }
@@ -65,7 +82,7 @@ struct Arena {
         if (chunks.size() > 1 || total > kKeep) {
             free_from(0);
             if (total <= kKeep) {
-                void* data = std::aligned_alloc(kAlign, total);
+                void* data = try_allocate(total);
                 if (data) chunks.push_back({data, total});
             }
         }
