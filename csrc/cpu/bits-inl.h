@@ -1,19 +1,30 @@
 // Packing, unpacking and transposing bit matrices. Included inside an ISA namespace.
 
+// Swaps the off-diagonal kHalf x kHalf blocks of each 2 kHalf x 2 kHalf block of a 64x64 bit matrix; from 32 down to 1
+// that transposes it (Warren, Hacker's Delight, section 7-3). Loops are nested so that compilers see vectors.
+template <int kHalf>
+static inline void swap_bit_blocks(uint64_t b[64]) {
+    constexpr uint64_t kMask = ~uint64_t{0} / ((uint64_t{1} << kHalf) + 1);  // kHalf ones, kHalf zeros, ...
+    for (int first = 0; first < 64; first += 2 * kHalf)
+        for (int i = first; i < first + kHalf; ++i) {
+            const uint64_t t = ((b[i] >> kHalf) ^ b[i + kHalf]) & kMask;
+            b[i] ^= t << kHalf;
+            b[i + kHalf] ^= t;
+        }
+}
+
 static void bit_transpose(const BitTransposeArgs* a) {
     for (int64_t first = 0; first < a->n_rows; first += 64) {
         uint64_t b[64];
         const int live = a->n_rows - first < 64 ? static_cast<int>(a->n_rows - first) : 64;
         for (int i = 0; i < live; ++i) b[i] = a->src[(first + i) * a->src_row_words + a->word];
         for (int i = live; i < 64; ++i) b[i] = 0;
-        // Recursive block swap (Warren, Hacker's Delight, section 7-3), low bit first.
-        uint64_t mask = 0x00000000FFFFFFFFull;
-        for (int half = 32; half; half >>= 1, mask ^= mask << half)
-            for (int i = 0; i < 64; i = (i + half + 1) & ~half) {
-                const uint64_t t = ((b[i] >> half) ^ b[i + half]) & mask;
-                b[i] ^= t << half;
-                b[i + half] ^= t;
-            }
+        swap_bit_blocks<32>(b);
+        swap_bit_blocks<16>(b);
+        swap_bit_blocks<8>(b);
+        swap_bit_blocks<4>(b);
+        swap_bit_blocks<2>(b);
+        swap_bit_blocks<1>(b);
         for (int j = 0; j < a->n_dst_rows; ++j) a->dst[j * a->dst_row_words + first / 64] = b[j];
     }
 }
