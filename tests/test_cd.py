@@ -103,10 +103,10 @@ def check(p: Problem, *, packed: bool = True, with_velocity: bool = True, steps:
 
 FULL: dict[str, Any] = {"lr": 0.25, "momentum": 0.5, "weight_decay": 0.01}
 
-# (batch, V, H): 60 samples a chunk of the statistics, 5 a group; 16 hidden units a block and up to 4 blocks a tile;
-# the bias unit is one row more than V.
+# (batch, V, H): 60 samples a chunk of the statistics, which starts at any of 16 places of a word, 5 a group; 16 hidden
+# units a block and up to 4 blocks a tile; the bias unit is one row more than V.
 SHAPES = [(1, 1, 1), (4, 3, 2), (37, 30, 17), (59, 7, 16), (60, 8, 15), (61, 63, 64), (64, 64, 65), (65, 65, 33)]
-SHAPES += [(100, 47, 130), (121, 129, 20), (130, 61, 300), (520, 20, 11)]
+SHAPES += [(100, 47, 130), (121, 129, 20), (130, 61, 300), (520, 20, 11), (905, 9, 5)]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
