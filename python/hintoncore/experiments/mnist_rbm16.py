@@ -26,7 +26,7 @@ from hintoncore.files import write_atomic
 from hintoncore.models import RBM
 from hintoncore.train import Callback, Linear, LogLikelihood, ProgressBar
 
-__all__ = ["main", "run", "train_one"]
+__all__ = ["cpu_name", "main", "run", "train_one"]
 
 N_HIDDEN = 16
 TARGET = -150.0
@@ -98,7 +98,7 @@ def run(seeds: Sequence[int] = (0, 1, 2, 3, 4), epochs: int = 50, *, progress: b
             "n_chains": SETTINGS["batch_size"],
             "persistent": True,
         },
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "threads": hc.get_num_threads(),
         "version": hc.__version__,
     }
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if report["reached"] else 1
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
     """Name the processor as the system does."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():

@@ -1,7 +1,29 @@
-"""Likelihoods of Boltzmann machines, in nats: exact where one layer can be enumerated, and
-pseudo-likelihood."""
+"""Likelihoods of Boltzmann machines, in nats: exact where one layer can be enumerated, annealed importance sampling
+from both sides where not, and pseudo-likelihood."""
 
+from hintoncore.likelihood._ais import (
+    AISEstimate,
+    Bracket,
+    LikelihoodWarning,
+    ais,
+    bracket,
+    log_mean_exp,
+    reverse_ais,
+)
 from hintoncore.likelihood._exact import MAX_EXACT_UNITS, LogZ, exact_log_likelihood, exact_log_z
 from hintoncore.likelihood._pseudo import pseudo_log_likelihood
 
-__all__ = ["MAX_EXACT_UNITS", "LogZ", "exact_log_likelihood", "exact_log_z", "pseudo_log_likelihood"]
+__all__ = [
+    "MAX_EXACT_UNITS",
+    "AISEstimate",
+    "Bracket",
+    "LikelihoodWarning",
+    "LogZ",
+    "ais",
+    "bracket",
+    "exact_log_likelihood",
+    "exact_log_z",
+    "log_mean_exp",
+    "pseudo_log_likelihood",
+    "reverse_ais",
+]

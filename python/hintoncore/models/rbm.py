@@ -21,6 +21,7 @@ from hintoncore.models.units import unit_type
 from hintoncore.train.schedules import Schedule
 
 if TYPE_CHECKING:
+    from hintoncore.likelihood import Bracket
     from hintoncore.train.callbacks import Callback
 
 __all__ = ["RBM"]
@@ -360,30 +361,53 @@ class RBM:
             parts.append(-(block @ b_vis) - self.hidden_units.log_normaliser(inputs).sum(axis=1))
         return np.concatenate(parts)
 
-    def log_likelihood(self, X: ArrayLike | BitMatrix, method: str = "exact") -> float:
+    @overload
+    def log_likelihood(
+        self, X: ArrayLike | BitMatrix, method: Literal["exact", "ais"] = ..., **options: Any
+    ) -> float: ...
+
+    @overload
+    def log_likelihood(self, X: ArrayLike | BitMatrix, method: Literal["bracket"], **options: Any) -> Bracket: ...
+
+    def log_likelihood(
+        self, X: ArrayLike | BitMatrix, method: Literal["exact", "ais", "bracket"] = "exact", **options: Any
+    ) -> float | Bracket:
         """Mean log-likelihood of the rows.
 
         Parameters
         ----------
         X : array of 0 and 1, shape [N, V], or BitMatrix
-        method : {"exact"}
-            ``"exact"`` enumerates the smaller layer, which has at most 25 units.
+        method : {"exact", "ais", "bracket"}
+            ``"exact"`` enumerates the smaller layer, which has at most :data:`hintoncore.likelihood.MAX_EXACT_UNITS`
+            units. ``"ais"`` anneals from the rows' base rates and errs high; ``"bracket"`` anneals from both sides.
+        **options
+            Of :func:`hintoncore.likelihood.ais` or :func:`hintoncore.likelihood.bracket`: ``chains``,
+            ``temperatures``, ``rng`` and so on.
 
         Returns
         -------
-        float
+        float, or :class:`hintoncore.likelihood.Bracket` with ``method="bracket"``
             Nats for each row.
 
         Raises
         ------
-        ValueError
-            If the method is unknown, both layers are larger than 25 units, or ``X`` does not fit the model.
-        """
-        from hintoncore.likelihood import exact_log_likelihood
+        ValueError, TypeError
+            If the method is unknown, both layers are too large to enumerate, or ``X`` or an option does not fit.
 
-        if method != "exact":
-            raise ValueError(f"method: expected 'exact', given {method!r}")
-        return exact_log_likelihood(self, X)
+        Warns
+        -----
+        hintoncore.likelihood.LikelihoodWarning
+            If the estimate is not to be relied upon.
+        """
+        from hintoncore.likelihood import ais, bracket, exact_log_likelihood
+
+        if method == "exact":
+            return exact_log_likelihood(self, X, **options)
+        if method == "ais":
+            return float(-self.free_energy(X).mean()) - ais(self, **{"base": X, **options}).log_z
+        if method == "bracket":
+            return bracket(self, X, **options)
+        raise ValueError(f"method: expected 'exact', 'ais' or 'bracket', given {method!r}")
 
     def pseudo_log_likelihood(
         self,
