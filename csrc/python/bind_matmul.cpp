@@ -9,6 +9,13 @@ struct Names {
     const char *a, *b, *bias;
 };
 
+// Checked here too, under the caller's names. All arrays are contiguous by now.
+void require_apart(const py::array& out, const py::array& in, const char* name) {
+    const char *first = static_cast<const char*>(out.data()), *second = static_cast<const char*>(in.data());
+    if (first < second + in.nbytes() && second < first + out.nbytes())
+        throw py::value_error(std::string("out: must not share memory with ") + name);
+}
+
 py::array product(const py::array& a, const py::array& b, bool trans_a, bool trans_b, const py::object& bias,
                   int activation, const py::object& out, const Names& names) {
     hc_matmul_args p{};
@@ -37,6 +44,9 @@ py::array product(const py::array& a, const py::array& b, bool trans_a, bool tra
     const py::array c = out.is_none() ? py::array(py::array_t<float>(shape)) : out.cast<py::array>();
     p.out = data<float>(c, "out", shape, Access::write);
     p.ld_out = p.n;
+    require_apart(c, a, names.a);
+    require_apart(c, b, names.b);
+    if (!bias.is_none()) require_apart(c, bias.cast<py::array>(), names.bias);
     run([&] { return hc_matmul(&p); });
     return c;
 }

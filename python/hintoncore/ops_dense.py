@@ -145,7 +145,7 @@ def linear_backward(x: Array, w: Array, y: Array, dy: Array, *, activation: str 
 
 
 def _elementwise(function: Callable[..., NDArray[np.float32]], x: Array, out: Array | None) -> Array:
-    array = as_numpy(x, "x")
+    array = as_numpy(np.asarray(x) if isinstance(x, np.generic) else x, "x")
     if array.size == 0:
         raise ValueError(f"x: expected at least one element, got {given(array)}")
     target = None if out is None else in_place(out, "out", array.ndim)
