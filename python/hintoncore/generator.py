@@ -74,11 +74,11 @@ class Generator:
 
     @contextmanager
     def reserve(self, n: int) -> Iterator[int]:
-        """``with rng.reserve(n) as first``: like :meth:`advance`, undone when the block raises (and drew nothing)."""
+        """``with rng.reserve(n) as first``: like :meth:`advance`, undone when bad arguments end the block."""
         first = self.advance(n)
         try:
             yield first
-        except BaseException:
+        except (TypeError, ValueError, MemoryError):
             with self._lock:
                 if self._offset == (first + n) % 2**64:  # nobody has advanced since
                     self._offset = first
