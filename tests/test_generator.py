@@ -161,20 +161,20 @@ def test_advance_and_reserve() -> None:
         assert first == 13
         assert rng.offset == 17
 
-    def fail(meanwhile: int) -> None:
-        rng.advance(meanwhile)
-        raise RuntimeError
-
-    def reserve_and_fail(meanwhile: int) -> None:
+    def reserve_and_fail(error: type[Exception], meanwhile: int) -> None:
         with rng.reserve(2):
-            fail(meanwhile)
+            rng.advance(meanwhile)
+            raise error
 
-    with pytest.raises(RuntimeError):
-        reserve_and_fail(0)
+    with pytest.raises(ValueError):
+        reserve_and_fail(ValueError, 0)
     assert rng.offset == 17
-    with pytest.raises(RuntimeError):
-        reserve_and_fail(5)  # offsets that others took since cannot be given back
+    with pytest.raises(ValueError):
+        reserve_and_fail(ValueError, 5)  # offsets that others took since cannot be given back
     assert rng.offset == 24
+    with pytest.raises(FloatingPointError):
+        reserve_and_fail(FloatingPointError, 0)  # an update that diverged has drawn
+    assert rng.offset == 26
 
 
 def test_offsets_wrap_around() -> None:
