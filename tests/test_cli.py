@@ -166,6 +166,18 @@ class TestTrain:
         assert (tmp_path / "model.safetensors").is_file()
         assert not list(tmp_path.glob("*.png"))
 
+    def test_larger_models_get_a_bracket_of_the_likelihood(
+        self, tmp_path: Path, data_root: Path, plain: dict[str, str]
+    ) -> None:
+        small = ("--hidden", 26, "--epochs", 2, "--batch-size", 16)
+        done = hc(
+            "train", "rbm", "--data", "mnist", "--data-root", data_root, "--out", tmp_path, *small, "--json", env=plain
+        )
+        assert done.returncode == 0, done.stderr
+        bracket = json.loads(done.stdout)["test_log_likelihood_bracket"]
+        assert bracket["lower"] - 0.1 < bracket["upper"] < 0
+        assert bracket["open"] is False
+
     def test_persistent_chains_momentum_and_k(self, tmp_path: Path, data_root: Path, plain: dict[str, str]) -> None:
         extra = ("--persistent", "--k", 2, "--momentum", 0, "--learning-rate", 0.02, "--weight-decay", 0)
         done = hc(

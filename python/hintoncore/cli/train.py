@@ -43,7 +43,7 @@ _SETTINGS = "run.json"
 _CHECKPOINT = "checkpoint.safetensors"
 _MODEL = "model.safetensors"
 _METRICS = "metrics.jsonl"
-_EXACT_LIMIT = 25  # units of the smaller layer up to which log Z is exact
+_BRACKET_CHAINS, _BRACKET_TEMPERATURES = 500, 1000
 _SAMPLES, _SAMPLING_STEPS, _RECONSTRUCTED = 100, 1000, 30
 
 #: Settings of a run, all kept in run.json: (default, what it means).
@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
     model.save(args.out / _MODEL)
     records = _records(args.out)
     written = _products(model, test, data, records, args.out)
-    _conclude(args, settings, model, records, written)
+    _conclude(args, settings, model, records, written, None if _is_small(model) else _bracket(model, train, test))
     return 0
 
 
@@ -205,7 +205,7 @@ def _fit(model: RBM, train: Any, test: Any, settings: Mapping[str, Any], args: a
         progress,
         training.Checkpoint(checkpoint, every_steps=args.checkpoint_every),
     ]
-    if min(model.n_visible, model.n_hidden) <= _EXACT_LIMIT:
+    if _is_small(model):
         callbacks.insert(0, training.LogLikelihood(test))
     optional = {} if settings["momentum"] is None else {"momentum": settings["momentum"]}
     model.fit(
@@ -221,6 +221,31 @@ def _fit(model: RBM, train: Any, test: Any, settings: Mapping[str, Any], args: a
         resume=checkpoint if args.resume and checkpoint.is_file() else None,
         **optional,
     )
+
+
+def _is_small(model: RBM) -> bool:
+    """Whether log Z is exact, so that every epoch can report the likelihood itself."""
+    from hintoncore.likelihood import MAX_EXACT_UNITS
+
+    return min(model.n_visible, model.n_hidden) <= MAX_EXACT_UNITS
+
+
+def _bracket(model: RBM, train: Any, test: Any) -> dict[str, Any]:
+    """The likelihood of the test images between annealing from the base rates and annealing back from the images."""
+    import warnings
+
+    from hintoncore.likelihood import LikelihoodWarning, bracket
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LikelihoodWarning)  # said in the summary's own words
+        found = bracket(model, test, _BRACKET_CHAINS, _BRACKET_TEMPERATURES, base=train)
+    return {
+        "lower": found.lower,
+        "upper": found.upper,
+        "lower_std_error": found.lower_std_error,
+        "upper_std_error": found.upper_std_error,
+        "open": found.open,
+    }
 
 
 def _records(out: Path) -> list[dict[str, Any]]:
@@ -263,6 +288,7 @@ def _conclude(
     model: RBM,
     records: list[dict[str, Any]],
     written: list[Path],
+    bracket: dict[str, Any] | None,
 ) -> None:
     """Say what came out, for people or as JSON."""
     files = [args.out / _MODEL, args.out / _CHECKPOINT, args.out / _METRICS, *written]
@@ -274,10 +300,17 @@ def _conclude(
                 "epochs_trained": model.epochs_trained,
                 "updates": model.steps_trained,
                 "metrics": last,
+                "test_log_likelihood_bracket": bracket,
                 "files": [str(path) for path in files],
             }
         )
         return
+    if bracket is not None:
+        note = ", too wide to trust: the chains mix badly" if bracket["open"] else ""
+        print(
+            f"log-likelihood of the test images: between {bracket['lower']:.2f} and {bracket['upper']:.2f} nats "
+            f"(annealed importance sampling from both sides{note})"
+        )
     for name, label in (
         ("test_log_likelihood", "exact log-likelihood of the test images"),
         ("pseudo_log_likelihood", "pseudo-log-likelihood of training images"),
