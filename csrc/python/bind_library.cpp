@@ -27,8 +27,7 @@ void bind_library(py::module_& m) {
     });
     m.def("isa_built", [](const std::string& name) { return hc_isa_built(name.c_str()) != 0; }, py::arg("name"));
     m.def("isa_detected", [](const std::string& name) { return hc_isa_detected(name.c_str()) != 0; }, py::arg("name"));
-    m.def(
-        "cpu_feature", [](const std::string& name) { return hc_cpu_feature(name.c_str()) != 0; }, py::arg("name"));
+    m.def("cpu_feature", [](const std::string& name) { return hc_cpu_feature(name.c_str()) != 0; }, py::arg("name"));
     m.def("kernel_names", [] {
         py::list names;
 #define HC_KERNEL(name, Args) names.append(#name);

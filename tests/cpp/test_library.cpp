@@ -205,6 +205,96 @@ void test_cd() {
             }
 }
 
+struct Annealed {
+    Words states;
+    std::vector<double> log_weights;
+    bool operator==(const Annealed& o) const { return states == o.states && log_weights == o.log_weights; }
+};
+
+Annealed anneal(const Shape& s, bool base, int threads, uint64_t seed) {
+    Lcg rng(seed);
+    Floats w = integers(rng, s.n_visible * s.n_hidden);
+    for (float& x : w) x *= 0.125f;
+    const Floats b_vis = integers(rng, s.n_visible), b_hid = integers(rng, s.n_hidden),
+                 b_base = fractions(rng, s.n_visible);
+    const Floats betas = {0.0f, 0.25f, 0.5f, 0.875f, 1.0f};
+    Annealed result{pack(binary(rng, s.batch * s.n_visible), s.batch, s.n_visible),
+                    std::vector<double>(static_cast<size_t>(s.batch))};
+    hc_ais_args a{};
+    a.struct_size = sizeof a;
+    a.n_chains = s.batch;
+    a.n_visible = s.n_visible;
+    a.n_hidden = s.n_hidden;
+    a.w = w.data();
+    a.b_vis = b_vis.data();
+    a.b_hid = b_hid.data();
+    a.b_base = base ? b_base.data() : nullptr;
+    a.betas = betas.data();
+    a.n_betas = static_cast<int64_t>(betas.size());
+    a.states = result.states.data();
+    a.log_weights = result.log_weights.data();
+    a.seed = seed;
+    a.threads = threads;
+    CHECK_OK(hc_ais(&a));
+    for (const double x : result.log_weights) CHECK(std::isfinite(x));
+    return result;
+}
+
+void test_ais() {
+    uint64_t seed = 300;
+    for (const Shape& s : kShapes)
+        for (const bool base : {false, true}) {
+            const Annealed one = anneal(s, base, 1, ++seed);
+            for (const int threads : {2, 3, 8}) CHECK(anneal(s, base, threads, seed) == one);
+        }
+}
+
+void test_ais_refusals() {
+    float w[6] = {}, b_vis[2] = {}, b_hid[3] = {}, betas[3] = {0.0f, 0.5f, 1.0f};
+    uint64_t states[2] = {1, 0};
+    double log_weights[1] = {};
+    hc_ais_args good{};
+    good.struct_size = sizeof good;
+    good.n_chains = 1;
+    good.n_visible = 2;
+    good.n_hidden = 3;
+    good.w = w;
+    good.b_vis = b_vis;
+    good.b_hid = b_hid;
+    good.betas = betas;
+    good.n_betas = 3;
+    good.states = states;
+    good.log_weights = log_weights;
+    CHECK_OK(hc_ais(&good));
+    const auto refused = [&](auto&& spoil, const char* word, int line) {
+        hc_ais_args a = good;
+        spoil(a);
+        check_refused(hc_ais(&a), HC_INVALID_ARGUMENT, word, line);
+    };
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    float bad_betas[3] = {0.0f, 2.0f, 1.0f}, bad_w[6] = {0, 0, 0, nan, 0, 0}, bad_b[3] = {0, nan, 0};
+    CHECK_REFUSED(hc_ais(nullptr), "args");
+    refused([](auto& a) { a.struct_size = 0; }, "struct_size", __LINE__);
+    for (const int64_t bad : {int64_t{0}, int64_t{-1}, INT64_MAX, INT64_MIN}) {
+        refused([=](auto& a) { a.n_chains = bad; }, "n_chains", __LINE__);
+        refused([=](auto& a) { a.n_visible = bad; }, "n_visible", __LINE__);
+        refused([=](auto& a) { a.n_hidden = bad; }, "n_hidden", __LINE__);
+        refused([=](auto& a) { a.n_betas = bad; }, "n_betas", __LINE__);
+    }
+    refused([](auto& a) { a.n_betas = 1; }, "n_betas", __LINE__);
+    refused([](auto& a) { a.n_visible = a.n_hidden = INT32_MAX; }, "too large", __LINE__);
+    refused([](auto& a) { a.w = nullptr; }, "w", __LINE__);
+    refused([](auto& a) { a.betas = nullptr; }, "betas", __LINE__);
+    refused([](auto& a) { a.states = nullptr; }, "states", __LINE__);
+    refused([](auto& a) { a.log_weights = nullptr; }, "log_weights", __LINE__);
+    refused([&](auto& a) { a.betas = bad_betas; }, "betas", __LINE__);
+    refused([&](auto& a) { a.w = bad_w; }, "w", __LINE__);
+    refused([&](auto& a) { a.b_vis = bad_b; }, "b_vis", __LINE__);
+    refused([&](auto& a) { a.b_hid = bad_b; }, "b_hid", __LINE__);
+    refused([&](auto& a) { a.b_base = bad_b; }, "b_base", __LINE__);
+    refused([](auto& a) { a.threads = -1; }, "threads", __LINE__);
+}
+
 // Weights that are small integers leave no room for rounding in the sums, so the sampled bits must be the same.
 void test_levels_agree() {
     for (const Shape& s : kShapes)
@@ -239,6 +329,9 @@ void test_library() {
     CHECK_REFUSED(hc_get_isa(nullptr), "name");
     CHECK_REFUSED(hc_set_isa("sse9"), "sse9");
     CHECK(!hc_isa_built(nullptr) && !hc_isa_detected(nullptr) && !hc_isa_built("") && hc_isa_detected("scalar"));
+    for (const char* feature : {"avx512_bf16", "avx512_vnni"})
+        CHECK(hc_cpu_feature(feature) == 0 || hc_cpu_feature(feature) == 1);
+    CHECK(hc_cpu_feature(nullptr) == 0 && hc_cpu_feature("") == 0);
     for (const char* level : {"avx2", "avx512"})
         if (!hc_isa_detected(level)) check_refused(hc_set_isa(level), HC_UNSUPPORTED, level, __LINE__);
 }
@@ -420,6 +513,7 @@ int main(int argc, char** argv) {
     test_library();
     test_random();
     test_refusals();
+    test_ais_refusals();
     for (const std::string& level : levels()) {
         const int before = g_failures;
         CHECK_OK(hc_set_isa(level.c_str()));
@@ -427,6 +521,7 @@ int main(int argc, char** argv) {
         test_random();
         test_gibbs();
         test_cd();
+        test_ais();
         test_many_callers();
         if (forks) test_fork();
         std::printf("level %s: %s\n", level.c_str(), g_failures == before ? "ok" : "FAILED");
