@@ -22,6 +22,7 @@ constexpr int kRowUnroll = HC_ROW_UNROLL;
 #include "bit_product-inl.h"
 #include "sample-inl.h"
 #include "ais-inl.h"
+#include "enumerate-inl.h"
 #include "unit_draws-inl.h"
 #include "graph-inl.h"
 #include "cd-inl.h"
@@ -32,11 +33,7 @@ constexpr int kRowUnroll = HC_ROW_UNROLL;
 #define HC_STRING(x) HC_STRING_(x)
 extern const KernelTable kKernels;
 const KernelTable kKernels = {
-    HC_STRING(HC_ISA),
-    kLanes,
-    kGemmRows,
-    kGemmColumns,
-    kGemmBlockFloats,
+    HC_STRING(HC_ISA), kLanes, kGemmRows, kGemmColumns, kGemmBlockFloats,
 #define HC_KERNEL(name, Args) &name,
 #include "kernels.inc"
 #undef HC_KERNEL

@@ -88,6 +88,21 @@ struct GraphSweepArgs {
     uint64_t block;  // sample index of chain 0, divided by 64
 };
 
+// States of the low bits that an enumeration keeps in vectors.
+constexpr int kLowBits = 6;
+constexpr int kLowStates = 1 << kLowBits;
+
+// product[m, s] *= prod over the units i of (1 + high[m, i] * low[i, s]), as product * 2^exponent with product in [1, 2).
+struct EnumerateArgs {
+    const double* low;   // [n_units, kLowStates]
+    const double* high;  // [2, n_units]
+    int64_t n_units;
+    const int64_t* groups;  // [n_groups + 1], bounds of groups of units whose product stays below 2^1000
+    int64_t n_groups;
+    double* product;    // [2, kLowStates], in [1, 4) before
+    int64_t* exponent;  // [2, kLowStates], added to
+};
+
 // velocity = momentum * velocity + rate * (grad - decay * w); w += velocity, over a tile of rows.
 struct CdApplyArgs {
     const float* grad;  // [ceil(n_units / kUnitBlock), panel_rows, kUnitBlock]: bit_product's tiles side by side

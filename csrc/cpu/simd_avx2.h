@@ -128,6 +128,14 @@ static inline void gather_codes(const uint64_t* plane, vi* out) {
     }
 }
 
+using vd = __m256d;  // 4 x float64
+constexpr int kDoubles = 4;
+static inline vd set1_d(double x) { return _mm256_set1_pd(x); }
+static inline vd load_d(const double* p) { return _mm256_loadu_pd(p); }
+static inline void store_d(double* p, vd x) { _mm256_storeu_pd(p, x); }
+static inline vd mul_d(vd a, vd b) { return _mm256_mul_pd(a, b); }
+static inline vd mul_add_d(vd a, vd b, vd c) { return _mm256_fmadd_pd(a, b, c); }  // the fast form
+
 // In-register transpose of a kLanes x kLanes tile.
 static inline void transpose(vf r[8]) {
     vf t[8], u[8];

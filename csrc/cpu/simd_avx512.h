@@ -118,6 +118,14 @@ static inline void gather_codes(const uint64_t* plane, vi* out) {
     out[3] = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(code, 3));
 }
 
+using vd = __m512d;  // 8 x float64
+constexpr int kDoubles = 8;
+static inline vd set1_d(double x) { return _mm512_set1_pd(x); }
+static inline vd load_d(const double* p) { return _mm512_loadu_pd(p); }
+static inline void store_d(double* p, vd x) { _mm512_storeu_pd(p, x); }
+static inline vd mul_d(vd a, vd b) { return _mm512_mul_pd(a, b); }
+static inline vd mul_add_d(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }  // the fast form
+
 // In-register transpose of a kLanes x kLanes tile.
 static inline void transpose(vf r[16]) {
     vf t[16];

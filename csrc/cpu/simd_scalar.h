@@ -160,6 +160,19 @@ static inline void gather_codes(const uint64_t* plane, vi* out) {
         }
 }
 
+constexpr int kDoubles = 2;
+struct vd {
+    double v[kDoubles];
+};
+static inline vd set1_d(double x) { return {{x, x}}; }
+static inline vd load_d(const double* p) { return {{p[0], p[1]}}; }
+static inline void store_d(double* p, vd x) {
+    p[0] = x.v[0];
+    p[1] = x.v[1];
+}
+static inline vd mul_d(vd a, vd b) { return {{a.v[0] * b.v[0], a.v[1] * b.v[1]}}; }
+static inline vd mul_add_d(vd a, vd b, vd c) { return {{a.v[0] * b.v[0] + c.v[0], a.v[1] * b.v[1] + c.v[1]}}; }
+
 // Transpose of a kLanes x kLanes tile.
 static inline void transpose(vf r[kLanes]) {
     for (int i = 0; i < kLanes; ++i)

@@ -26,11 +26,26 @@ void ais(const py::array& w, const py::array& b_vis, const py::array& b_hid, con
     run([&] { return hc_ais(&a); });
 }
 
+double exact_log_z(const py::array& w, const py::array& b_vis, const py::array& b_hid) {
+    hc_exact_args a{};
+    a.struct_size = sizeof a;
+    const py::ssize_t n_visible = extent(w, "w", 0, 2), n_hidden = extent(w, "w", 1, 2);
+    a.n_visible = n_visible;
+    a.n_hidden = n_hidden;
+    a.w = data<float>(w, "w", {n_visible, n_hidden}, Access::read);
+    a.b_vis = data<float>(b_vis, "b_vis", {n_visible}, Access::read);
+    a.b_hid = data<float>(b_hid, "b_hid", {n_hidden}, Access::read);
+    double log_z = 0.0;
+    run([&] { return hc_exact_log_z(&a, &log_z); });
+    return log_z;
+}
+
 }  // namespace
 
 void bind_ais(py::module_& m) {
     m.def("ais", &ais, py::arg("w"), py::arg("b_vis"), py::arg("b_hid"), py::arg("b_base"), py::arg("betas"),
           py::arg("states"), py::arg("n_chains"), py::arg("log_weights"), py::arg("seed"), py::arg("offset"));
+    m.def("exact_log_z", &exact_log_z, py::arg("w"), py::arg("b_vis"), py::arg("b_hid"));
 }
 
 }  // namespace hc_python

@@ -19,11 +19,12 @@ from .bitmatrix import BitMatrix
 from .generator import RngLike, as_generator
 from .ops_dense import exp, linear, linear_backward, log, matmul, sigmoid, softplus, tanh
 from .ops_graph import graph_gibbs
-from .ops_likelihood import anneal
+from .ops_likelihood import anneal, exact_log_z
 
 __all__ = [
     "anneal",
     "cd_update",
+    "exact_log_z",
     "exp",
     "gibbs_step",
     "graph_gibbs",

@@ -10,7 +10,7 @@ from ._validate import Array, as_float32, given
 from .bitmatrix import BitMatrix
 from .generator import RngLike, as_generator
 
-__all__ = ["anneal"]
+__all__ = ["anneal", "exact_log_z"]
 
 
 def anneal(
@@ -81,3 +81,32 @@ def anneal(
             generator.seed,
             offset,
         )
+
+
+def exact_log_z(w: Array, b_vis: Array, b_hid: Array) -> float:
+    """Log partition function of a Bernoulli RBM, enumerating its smaller layer.
+
+    ``Z = sum_h exp(b_hid . h) prod_i (1 + exp(b_vis_i + w_i . h))``, or the same with the layers exchanged, in float64
+    throughout: exact up to some 1e-15 of its size. Time is proportional to 2^units times the units of the other layer:
+    16 x 784 take milliseconds on a core, 30 x 784 about a minute, and cannot be interrupted.
+
+    Parameters
+    ----------
+    w, b_vis, b_hid : arrays, shapes (V, H), (V,), (H,)
+        The smaller layer has at most 30 units.
+
+    Returns
+    -------
+    float
+        In nats.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For shapes that do not agree, NaN or infinities, or two layers that are too large.
+
+    References
+    ----------
+    Salakhutdinov and Murray (2008), On the quantitative analysis of deep belief networks, eq. 3 and section 6.
+    """
+    return _core.exact_log_z(as_float32(w, "w", 2), as_float32(b_vis, "b_vis", 1), as_float32(b_hid, "b_hid", 1))

@@ -132,8 +132,8 @@ def test_rows_that_do_not_fit_are_refused(
 
 
 def test_unknown_likelihood_methods_are_refused(model: RBM, x: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="method: expected 'exact', given 'ais'"):
-        model.log_likelihood(x, method="ais")
+    with pytest.raises(ValueError, match="method: expected 'exact', 'ais' or 'bracket', given 'csl'"):
+        model.log_likelihood(x, method="csl")
 
 
 # Sampling

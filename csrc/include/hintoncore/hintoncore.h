@@ -140,6 +140,19 @@ typedef struct hc_ais_args {
 } hc_ais_args;
 HC_API hc_status hc_ais(const hc_ais_args* args);
 
+/* Exact log partition function in nats, in float64, by enumerating the smaller layer, of at most HC_MAX_EXACT_UNITS units:
+ * time proportional to 2^units times the units of the other layer. */
+#define HC_MAX_EXACT_UNITS 30
+typedef struct hc_exact_args {
+    size_t struct_size;
+    int64_t n_visible, n_hidden;
+    const float* w;     /* [n_visible, n_hidden] */
+    const float* b_vis; /* [n_visible] */
+    const float* b_hid; /* [n_hidden] */
+    int threads;
+} hc_exact_args;
+HC_API hc_status hc_exact_log_z(const hc_exact_args* args, double* log_z);
+
 /* ---- Boltzmann machines on graphs ----------------------------------------------------------------------------------- */
 
 /* Sweeps of Gibbs sampling of a Boltzmann machine with symmetric couplings on a graph: colour by colour, every site s is

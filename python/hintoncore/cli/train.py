@@ -224,10 +224,8 @@ def _fit(model: RBM, train: Any, test: Any, settings: Mapping[str, Any], args: a
 
 
 def _is_small(model: RBM) -> bool:
-    """Whether log Z is exact, so that every epoch can report the likelihood itself."""
-    from hintoncore.likelihood import MAX_EXACT_UNITS
-
-    return min(model.n_visible, model.n_hidden) <= MAX_EXACT_UNITS
+    """Whether exact log Z takes seconds at most, so that every epoch can report the likelihood itself."""
+    return min(model.n_visible, model.n_hidden) <= 25
 
 
 def _bracket(model: RBM, train: Any, test: Any) -> dict[str, Any]:
