@@ -4,6 +4,7 @@
 
 #include "capi/border.h"
 #include "cpu/bits.h"
+#include "cpu/dense.h"
 
 namespace hc {
 namespace {
@@ -71,6 +72,52 @@ void checked_graph_gibbs(const hc_graph_args& p) {
     graph_gibbs(g);
 }
 
+void require_permutations(const int32_t* order, int64_t sweeps, int64_t n) {
+    if (sweeps > (int64_t{1} << 46) / n) invalid("order: too large");
+    std::vector<int64_t> seen(static_cast<size_t>(n), -1);
+    for (int64_t sweep = 0; sweep < sweeps; ++sweep)
+        for (int64_t i = 0; i < n; ++i) {
+            const int32_t unit = order[sweep * n + i];
+            if (unit < 0 || unit >= n || seen[unit] == sweep)
+                invalid("order: expected a permutation of the units for each sweep");
+            seen[unit] = sweep;
+        }
+}
+
+void checked_dense_gibbs(const hc_dense_args& p) {
+    require_size(p.n_units, "n_units");
+    require_size(p.batch, "batch");
+    require_elements(p.n_units, p.n_units, "w");
+    require_elements(p.n_units, p.batch, "state");
+    require_pointer(p.w, "w");
+    require_pointer(p.bias, "bias");
+    require_pointer(p.state, "state");
+    require_temperatures(p.sweeps, p.temperatures);
+    require_first_sample(p.first_sample, p.batch);
+    require_threads(p.threads);
+    require_finite(p.bias, p.n_units, "bias");
+    require_clear_tail(p.state, p.n_units, p.batch, "state");
+    if (p.order) require_permutations(p.order, p.sweeps, p.n_units);
+    check_couplings(p.w, p.n_units, p.threads);
+    DenseGibbs d{};
+    d.n_units = p.n_units;
+    d.batch = p.batch;
+    d.w = p.w;
+    d.bias = p.bias;
+    d.spin = p.spin != 0;
+    d.state = p.state;
+    d.clamp = p.clamp;
+    d.sweeps = p.sweeps;
+    d.temperatures = p.temperatures;
+    d.order = p.order;
+    d.seed = p.seed;
+    d.offset = p.offset;
+    d.offset_step = p.offset_step ? p.offset_step : 1;
+    d.first_sample = p.first_sample;
+    d.threads = p.threads;
+    dense_gibbs(d);
+}
+
 }  // namespace
 }  // namespace hc
 
@@ -78,6 +125,10 @@ extern "C" {
 
 hc_status hc_graph_gibbs(const hc_graph_args* args) {
     return hc::at_border([&] { hc::checked_graph_gibbs(hc::read_args(args)); });
+}
+
+hc_status hc_dense_gibbs(const hc_dense_args* args) {
+    return hc::at_border([&] { hc::checked_dense_gibbs(hc::read_args(args)); });
 }
 
 }  // extern "C"

@@ -25,6 +25,7 @@ constexpr int kRowUnroll = HC_ROW_UNROLL;
 #include "enumerate-inl.h"
 #include "unit_draws-inl.h"
 #include "graph-inl.h"
+#include "dense-inl.h"
 #include "cd-inl.h"
 #include "bits-inl.h"
 // clang-format on

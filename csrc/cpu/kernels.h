@@ -103,6 +103,22 @@ struct EnumerateArgs {
     int64_t* exponent;  // [2, kLowStates], added to
 };
 
+// Units of a fully connected machine sampled one after the other, in 64 chains: bit = [uniform < sigmoid(x / T)], and the
+// pre-activations of those still to come follow.
+struct DenseBlockArgs {
+    const float* x;         // [64 chains, kUnitBlock]: pre-activations by the states before the block
+    int n_units;            // 1 .. kUnitBlock
+    const int32_t* units;   // [n_units]
+    const float* w;         // [kUnitBlock, kUnitBlock]: couplings among them
+    uint64_t* state;        // [units of the machine]: a bit a chain
+    const uint64_t* clamp;  // like state: chains that keep the unit's state; null: none
+    uint64_t live;          // chains there are
+    uint64_t* flips;        // [n_units]: chains whose state changed
+    float inv_temperature;
+    uint64_t seed, offset;
+    uint64_t block;  // sample index of chain 0, divided by 64
+};
+
 // velocity = momentum * velocity + rate * (grad - decay * w); w += velocity, over a tile of rows.
 struct CdApplyArgs {
     const float* grad;  // [ceil(n_units / kUnitBlock), panel_rows, kUnitBlock]: bit_product's tiles side by side

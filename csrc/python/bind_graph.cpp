@@ -39,12 +39,45 @@ py::array_t<uint64_t> graph_gibbs(const py::array& words, int64_t batch, const p
     return out;
 }
 
+py::array_t<uint64_t> dense_gibbs(const py::array& words, int64_t batch, const py::array& w, const py::array& bias,
+                                  const py::object& clamp, bool spin, const py::array& temperatures,
+                                  const py::object& order, uint64_t seed, uint64_t offset, uint64_t offset_step,
+                                  int64_t first_sample) {
+    hc_dense_args a{};
+    a.struct_size = sizeof a;
+    const py::ssize_t n = extent(words, "state", 0, 2), row = hc_bit_words(batch);
+    a.n_units = n;
+    a.batch = batch;
+    const uint64_t* start = data<uint64_t>(words, "state", {n, row}, Access::read);
+    a.w = data<float>(w, "w", {n, n}, Access::read);
+    a.bias = data<float>(bias, "b", {n}, Access::read);
+    if (!clamp.is_none()) a.clamp = data<uint64_t>(clamp.cast<py::array>(), "clamp", {n, row}, Access::read);
+    a.spin = spin;
+    a.sweeps = extent(temperatures, "temperature", 0, 1);
+    a.temperatures = data<float>(temperatures, "temperature", {static_cast<py::ssize_t>(a.sweeps)}, Access::read);
+    if (!order.is_none())
+        a.order =
+            data<int32_t>(order.cast<py::array>(), "order", {static_cast<py::ssize_t>(a.sweeps), n}, Access::read);
+    a.seed = seed;
+    a.offset = offset;
+    a.offset_step = offset_step;
+    a.first_sample = first_sample;
+    py::array_t<uint64_t> out({n, row});
+    a.state = out.mutable_data();
+    std::copy(start, start + n * row, a.state);
+    run([&] { return hc_dense_gibbs(&a); });
+    return out;
+}
+
 }  // namespace
 
 void bind_graph(py::module_& m) {
     m.def("graph_gibbs", &graph_gibbs, py::arg("words"), py::arg("batch"), py::arg("indptr"), py::arg("indices"),
           py::arg("weights"), py::arg("bias"), py::arg("colors"), py::arg("clamp"), py::arg("spin"),
           py::arg("temperatures"), py::arg("seed"), py::arg("offset"), py::arg("first_sample"));
+    m.def("dense_gibbs", &dense_gibbs, py::arg("words"), py::arg("batch"), py::arg("w"), py::arg("b"), py::arg("clamp"),
+          py::arg("spin"), py::arg("temperatures"), py::arg("order"), py::arg("seed"), py::arg("offset"),
+          py::arg("offset_step"), py::arg("first_sample"));
 }
 
 }  // namespace hc_python

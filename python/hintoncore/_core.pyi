@@ -89,6 +89,20 @@ def graph_gibbs(
     offset: int,
     first_sample: int,
 ) -> NDArray[np.uint64]: ...
+def dense_gibbs(
+    words: NDArray[np.uint64],
+    batch: int,
+    w: NDArray[np.float32],
+    b: NDArray[np.float32],
+    clamp: NDArray[np.uint64] | None,
+    spin: bool,
+    temperatures: NDArray[np.float32],
+    order: NDArray[np.int32] | None,
+    seed: int,
+    offset: int,
+    offset_step: int,
+    first_sample: int,
+) -> NDArray[np.uint64]: ...
 
 # bind_matmul.cpp
 def matmul(

@@ -18,12 +18,13 @@ from ._validate import Array, as_float32, as_int, as_number, in_place, like
 from .bitmatrix import BitMatrix
 from .generator import RngLike, as_generator
 from .ops_dense import exp, linear, linear_backward, log, matmul, sigmoid, softplus, tanh
-from .ops_graph import graph_gibbs
+from .ops_graph import dense_gibbs, graph_gibbs
 from .ops_likelihood import anneal, exact_log_z
 
 __all__ = [
     "anneal",
     "cd_update",
+    "dense_gibbs",
     "exact_log_z",
     "exp",
     "gibbs_step",

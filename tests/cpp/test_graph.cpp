@@ -1,6 +1,7 @@
 // Gibbs sampling on graphs through the C interface, meant to be built with sanitizers: arrays of exactly the size asked for,
 // degrees on both sides of every method, every ISA level and thread count against another, bad graphs.
 #include <limits>
+#include <utility>
 
 #include "check.h"
 
@@ -89,6 +90,59 @@ void test_agreement() {
     }
 }
 
+hc_dense_args dense_arguments(const Problem& p, const Floats& w, Words* state) {
+    hc_dense_args a{};
+    a.struct_size = sizeof a;
+    a.n_units = p.n;
+    a.batch = p.batch;
+    a.w = w.data();
+    a.bias = p.bias.data();
+    a.state = state->data();
+    a.sweeps = static_cast<int64_t>(p.temperatures.size());
+    a.temperatures = p.temperatures.data();
+    a.seed = 5;
+    a.offset = 7;
+    return a;
+}
+
+void test_dense() {
+    for (const auto& [n, batch] : {std::pair<int64_t, int64_t>{1, 1}, {15, 64}, {17, 65}, {61, 3}, {130, 330}}) {
+        const Problem p = make_problem(n, batch, 100, static_cast<uint64_t>(n));
+        Floats w(static_cast<size_t>(n * n));
+        for (int64_t i = 0; i < n; ++i)
+            for (int64_t e = p.indptr[i]; e < p.indptr[i + 1]; ++e) w[i * n + p.indices[e]] = p.weights[e];
+        std::vector<int32_t> order;
+        for (size_t sweep = 0; sweep < p.temperatures.size(); ++sweep)
+            for (int64_t i = n; i-- > 0;) order.push_back(static_cast<int32_t>(i));
+        for (const bool reversed : {false, true}) {
+            Words want;
+            for (const std::string& level : levels())
+                for (const int threads : {1, 2, 8}) {
+                    CHECK_OK(hc_set_isa(level.c_str()));
+                    Words state = p.state;
+                    hc_dense_args a = dense_arguments(p, w, &state);
+                    a.clamp = p.clamp.data();
+                    a.spin = reversed;
+                    a.order = reversed ? order.data() : nullptr;
+                    a.threads = threads;
+                    CHECK_OK(hc_dense_gibbs(&a));
+                    if (want.empty()) want = state;
+                    CHECK(state == want);
+                }
+        }
+        CHECK_OK(hc_set_isa(nullptr));
+        Words state = p.state;
+        hc_dense_args a = dense_arguments(p, w, &state);
+        w[0] = 1.0f;
+        CHECK_REFUSED(hc_dense_gibbs(&a), "diagonal");
+        w[0] = 0.0f;
+        order.back() = static_cast<int32_t>(n);
+        a.order = order.data();
+        CHECK_REFUSED(hc_dense_gibbs(&a), "order");
+        CHECK(state == p.state);
+    }
+}
+
 void test_refusals() {
     const Problem good = make_problem(6, 5, 100, 1);
     const auto refused = [&](const char* word, auto change) {
@@ -123,6 +177,7 @@ void test_refusals() {
 
 int main() {
     test_agreement();
+    test_dense();
     test_refusals();
     if (g_failures) std::printf("%d checks failed\n", g_failures);
     return g_failures != 0;

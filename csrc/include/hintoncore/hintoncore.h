@@ -179,6 +179,25 @@ typedef struct hc_graph_args {
 } hc_graph_args;
 HC_API hc_status hc_graph_gibbs(const hc_graph_args* args);
 
+/* The same for a fully connected machine, unit by unit: no two units are updated at once. */
+typedef struct hc_dense_args {
+    size_t struct_size;
+    int64_t n_units, batch;
+    const float* w;    /* [n_units, n_units], symmetric, zeros on the diagonal */
+    const float* bias; /* [n_units] */
+    int spin;
+    uint64_t* state;           /* [n_units, words(batch)], updated */
+    const uint64_t* clamp;     /* like state: bits that keep their value; NULL: none */
+    int64_t sweeps;            /* >= 1 */
+    const float* temperatures; /* [sweeps], > 0 */
+    const int32_t* order;      /* [sweeps, n_units]: a permutation of the units for each sweep; NULL: 0, 1, 2, ... */
+    uint64_t seed, offset;     /* sweep i uses offset + i * offset_step */
+    uint64_t offset_step;      /* 0 stands for 1 */
+    int64_t first_sample;      /* sample index of chain 0, a multiple of 64 */
+    int threads;
+} hc_dense_args;
+HC_API hc_status hc_dense_gibbs(const hc_dense_args* args);
+
 /* ---- dense layers --------------------------------------------------------------------------------------------------- */
 
 typedef enum hc_activation {
