@@ -29,7 +29,6 @@ def ais(
     seed: int,
     offset: int,
 ) -> None: ...
-
 def exact_log_z(w: NDArray[np.float32], b_vis: NDArray[np.float32], b_hid: NDArray[np.float32]) -> float: ...
 
 # bind_bits.cpp

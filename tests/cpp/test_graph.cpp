@@ -8,7 +8,7 @@
 namespace {
 
 struct Problem {
-    int64_t n, batch;
+    int64_t n = 0, batch = 0;
     std::vector<int64_t> indptr{0};
     std::vector<int32_t> indices;
     Floats weights, bias, temperatures;
@@ -17,7 +17,9 @@ struct Problem {
 
 Problem make_problem(int64_t n, int64_t batch, int density, uint64_t seed) {
     Lcg rng(seed);
-    Problem p{n, batch};
+    Problem p;
+    p.n = n;
+    p.batch = batch;
     std::vector<int> w(static_cast<size_t>(n * n));
     for (int64_t i = 0; i < n; ++i)
         for (int64_t j = 0; j < i; ++j)
