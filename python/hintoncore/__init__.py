@@ -13,12 +13,12 @@ from .config import config, get_num_threads, set_num_threads, show_config
 from .generator import Generator
 
 if TYPE_CHECKING:
-    from . import cuda, datasets, likelihood, models, reference, train
+    from . import cuda, datasets, likelihood, models, reference, samplers, train
 
 __version__: str = _core.version()
 
 # Imported when first used, so that `import hintoncore` costs little more than numpy.
-_LAZY = ("cuda", "datasets", "likelihood", "models", "reference", "train")
+_LAZY = ("cuda", "datasets", "likelihood", "models", "reference", "samplers", "train")
 
 __all__ = [
     "BitMatrix",
@@ -36,6 +36,7 @@ __all__ = [
     "models",
     "ops",
     "reference",
+    "samplers",
     "set_num_threads",
     "show_config",
     "train",

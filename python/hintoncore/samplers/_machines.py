@@ -1,0 +1,156 @@
+"""What a sampler needs of a model: the energy of a joint state, and sweeps that leave exp(-E / T) invariant."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hintoncore import ops
+from hintoncore._validate import Array, as_float32
+from hintoncore.bitmatrix import BitMatrix
+from hintoncore.generator import Generator
+
+_CHUNK_ELEMENTS = 1 << 24
+
+
+class Machine(Protocol):
+    """An energy over bits, and Gibbs sampling of it."""
+
+    @property
+    def n_units(self) -> int:
+        """Bits of a joint state."""
+        ...
+
+    def energy(self, state: BitMatrix) -> NDArray[np.float64]:
+        """Energies of the joint states (B, n_units), shape (B,)."""
+        ...
+
+    def sweep(self, state: BitMatrix, rng: Generator, temperature: float, sweeps: int = 1) -> BitMatrix:
+        """States after sweeps that leave ``exp(-E / temperature)`` invariant; `state` is not changed."""
+        ...
+
+
+class RBMMachine:
+    """The joint states (v, h) of an RBM: V visible units, then H hidden ones.
+
+    ``E(v, h) = -b_vis . v - b_hid . h - v^T w h``. A sweep samples h given v, then v given h, both at the temperature:
+    two offsets.
+
+    Parameters
+    ----------
+    model : object with arrays ``w`` (V, H), ``b_vis`` (V,), ``b_hid`` (H,)
+        Such as `hintoncore.models.RBM`. Its arrays are read at every call.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    @property
+    def n_units(self) -> int:
+        return int(sum(self.model.w.shape))
+
+    def split(self, state: BitMatrix) -> tuple[BitMatrix, BitMatrix]:
+        """Visible and hidden states, which share the memory of `state`."""
+        n_visible = self.model.w.shape[0]
+        return BitMatrix._of(state.words[:n_visible], state.batch), BitMatrix._of(state.words[n_visible:], state.batch)
+
+    def energy(self, state: BitMatrix) -> NDArray[np.float64]:
+        v, h = (part.to_dense(np.float64) for part in self.split(state))
+        w, b_vis, b_hid = (np.asarray(x, dtype=np.float64) for x in (self.model.w, self.model.b_vis, self.model.b_hid))
+        return np.asarray(-(v @ b_vis) - h @ b_hid - ((v @ w) * h).sum(axis=1))
+
+    def sweep(self, state: BitMatrix, rng: Generator, temperature: float, sweeps: int = 1) -> BitMatrix:
+        v, h = self.split(state)
+        for _ in range(sweeps):
+            h = ops.gibbs_step(v, self.model.w, self.model.b_hid, rng=rng, temperature=temperature)
+            v = ops.gibbs_step(h, self.model.w, self.model.b_vis, rng=rng, temperature=temperature, transpose=True)
+        return BitMatrix._of(np.concatenate([v.words, h.words]), state.batch)
+
+
+class GraphMachine:
+    """A Boltzmann machine on a sparse graph: `hintoncore.ops.graph_gibbs` and its energy, one offset a sweep.
+
+    Parameters
+    ----------
+    indptr, indices, weights, bias, spin, colors
+        As in `hintoncore.ops.graph_gibbs`.
+    """
+
+    def __init__(
+        self, indptr: Array, indices: Array, weights: Array, bias: Array, *, spin: bool = False, colors: Array = None
+    ) -> None:
+        self.bias = as_float32(bias, "bias", 1)
+        self.indptr, self.indices = np.asarray(indptr), np.asarray(indices)
+        self.weights = np.asarray(weights, dtype=np.float32)
+        self.spin, self.colors = bool(spin), colors
+        self.sweep(BitMatrix.zeros((1, self.n_units)), Generator(0), 1.0)  # checks every argument
+
+    @property
+    def n_units(self) -> int:
+        return len(self.bias)
+
+    def energy(self, state: BitMatrix) -> NDArray[np.float64]:
+        rows = np.repeat(np.arange(self.n_units), np.diff(self.indptr))
+        once = rows < self.indices
+        i, j, w = rows[once], self.indices[once], self.weights[once].astype(np.float64)
+        s = state.to_dense(np.float64)
+        if self.spin:
+            s = 2.0 * s - 1.0
+        energy = -(s @ self.bias.astype(np.float64))
+        chunk = max(1, _CHUNK_ELEMENTS // max(1, len(w)))
+        for first in range(0, state.batch, chunk):
+            part = s[first : first + chunk]
+            energy[first : first + chunk] -= (part[:, i] * part[:, j]) @ w
+        return np.asarray(energy)
+
+    def sweep(self, state: BitMatrix, rng: Generator, temperature: float, sweeps: int = 1) -> BitMatrix:
+        out: BitMatrix = ops.graph_gibbs(
+            state,
+            self.indptr,
+            self.indices,
+            self.weights,
+            self.bias,
+            rng=rng,
+            sweeps=sweeps,
+            temperature=temperature,
+            colors=self.colors,
+            spin=self.spin,
+        )
+        return out
+
+
+class DenseMachine:
+    """A fully connected Boltzmann machine: `hintoncore.ops.dense_gibbs` and its energy, one offset a sweep.
+
+    Parameters
+    ----------
+    w, b, spin
+        As in `hintoncore.ops.dense_gibbs`.
+    """
+
+    def __init__(self, w: Array, b: Array, *, spin: bool = False) -> None:
+        self.w, self.b, self.spin = as_float32(w, "w", 2), as_float32(b, "b", 1), bool(spin)
+        self.sweep(BitMatrix.zeros((1, self.n_units)), Generator(0), 1.0)  # checks every argument
+
+    @property
+    def n_units(self) -> int:
+        return len(self.b)
+
+    def energy(self, state: BitMatrix) -> NDArray[np.float64]:
+        s = state.to_dense(np.float64)
+        if self.spin:
+            s = 2.0 * s - 1.0
+        return np.asarray(-(s @ self.b) - 0.5 * ((s @ self.w.astype(np.float64)) * s).sum(axis=1))
+
+    def sweep(self, state: BitMatrix, rng: Generator, temperature: float, sweeps: int = 1) -> BitMatrix:
+        out: BitMatrix = ops.dense_gibbs(
+            state, self.w, self.b, rng=rng, sweeps=sweeps, temperature=temperature, spin=self.spin
+        )
+        return out
+
+
+def random_state(machine: Machine, batch: int, rng: Generator) -> BitMatrix:
+    """Fair bits; one offset."""
+    return BitMatrix.from_dense((rng.random((batch, machine.n_units)) < 0.5).astype(np.float32))
