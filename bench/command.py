@@ -31,8 +31,8 @@ examples:
   hintoncore bench --json new.json --compare old.json
                                                     ratio of each row to an older run; exit code 1 if one got slower
 
-sizes by family: matmul MxKxN; linear BxIxO; gibbs and cd BxVxH; philox and math N; bits BxN
-(B batch, V visible and H hidden units, I inputs, O outputs); each family takes the sizes with its number of dimensions.
+sizes by family: matmul MxKxN; linear BxIxO; gibbs, cd and ais BxVxH; philox and math N; bits BxN
+(B batch or chains, V visible and H hidden units, I inputs, O outputs); a family takes the sizes of its dimensions.
 
 peers: numpy, torch, scikit-learn; missing ones are skipped (pip install torch scikit-learn threadpoolctl matplotlib).
 torch.compile takes part when named; it was slower than eager on these kernels and takes long to start.

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <thread>
+#include <utility>
 
 #include "check.h"
 
@@ -295,6 +296,59 @@ void test_ais_refusals() {
     refused([](auto& a) { a.threads = -1; }, "threads", __LINE__);
 }
 
+double exact(int64_t n_visible, int64_t n_hidden, float scale, int threads) {
+    Lcg rng(static_cast<uint64_t>(n_visible * 100 + n_hidden));
+    Floats w = integers(rng, n_visible * n_hidden);
+    for (float& x : w) x *= scale;
+    const Floats b_vis = integers(rng, n_visible), b_hid = integers(rng, n_hidden);
+    hc_exact_args a{};
+    a.struct_size = sizeof a;
+    a.n_visible = n_visible;
+    a.n_hidden = n_hidden;
+    a.w = w.data();
+    a.b_vis = b_vis.data();
+    a.b_hid = b_hid.data();
+    a.threads = threads;
+    double log_z = 0.0;
+    CHECK_OK(hc_exact_log_z(&a, &log_z));
+    CHECK(std::isfinite(log_z));
+    return log_z;
+}
+
+void test_exact() {
+    for (const auto [n_visible, n_hidden] : {std::pair<int64_t, int64_t>{1, 1}, {3, 20}, {6, 7}, {40, 12}, {13, 33}})
+        for (const float scale : {0.25f, 300.0f}) {
+            const double one = exact(n_visible, n_hidden, scale, 1);
+            for (const int threads : {2, 3, 8}) CHECK(exact(n_visible, n_hidden, scale, threads) == one);
+        }
+    float w[4] = {}, b[2] = {};
+    double log_z = 0.0;
+    hc_exact_args good{sizeof(hc_exact_args), 2, 2, w, b, b, 0};
+    CHECK_OK(hc_exact_log_z(&good, &log_z));
+    CHECK(std::fabs(log_z - 4.0 * std::log(2.0)) < 1e-15 * 4.0);
+    CHECK_REFUSED(hc_exact_log_z(nullptr, &log_z), "args");
+    CHECK_REFUSED(hc_exact_log_z(&good, nullptr), "log_z");
+    const auto refused = [&](auto&& spoil, const char* word, int line) {
+        hc_exact_args a = good;
+        spoil(a);
+        check_refused(hc_exact_log_z(&a, &log_z), HC_INVALID_ARGUMENT, word, line);
+    };
+    for (const int64_t bad : {int64_t{0}, int64_t{-1}, INT64_MAX, INT64_MIN}) {
+        refused([=](auto& a) { a.n_visible = bad; }, "n_visible", __LINE__);
+        refused([=](auto& a) { a.n_hidden = bad; }, "n_hidden", __LINE__);
+    }
+    refused([](auto& a) { a.n_visible = a.n_hidden = 31; }, "at most 30", __LINE__);
+    refused([](auto& a) { a.w = nullptr; }, "w", __LINE__);
+    refused([](auto& a) { a.b_vis = nullptr; }, "b_vis", __LINE__);
+    refused([](auto& a) { a.b_hid = nullptr; }, "b_hid", __LINE__);
+    refused([](auto& a) { a.threads = -1; }, "threads", __LINE__);
+    const float inf = std::numeric_limits<float>::infinity();
+    float bad_w[4] = {0, 0, inf, 0}, bad_b[2] = {0, -inf};
+    refused([&](auto& a) { a.w = bad_w; }, "w", __LINE__);
+    refused([&](auto& a) { a.b_vis = bad_b; }, "b_vis", __LINE__);
+    refused([&](auto& a) { a.b_hid = bad_b; }, "b_hid", __LINE__);
+}
+
 // Weights that are small integers leave no room for rounding in the sums, so the sampled bits must be the same.
 void test_levels_agree() {
     for (const Shape& s : kShapes)
@@ -522,6 +576,7 @@ int main(int argc, char** argv) {
         test_gibbs();
         test_cd();
         test_ais();
+        test_exact();
         test_many_callers();
         if (forks) test_fork();
         std::printf("level %s: %s\n", level.c_str(), g_failures == before ? "ok" : "FAILED");

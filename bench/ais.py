@@ -1,0 +1,173 @@
+"""Annealed importance sampling of an RBM: many chains through a slice of the temperatures, weights included.
+
+Every contestant does the same at each temperature: one product up, whose softplus gives the weight update and whose
+sigmoid the hidden sample, and one product down to the next visible states. A loop that computes the free energies of
+two temperatures apart from the Gibbs step needs three products, and would be slower than the peers here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+
+from .harness.cases import OURS, Case, Prepared, Request, Setup, Target, within
+
+_SHAPES = ((1000, 784, 500), (100, 784, 500))
+_STEPS = 10  # temperatures a call, out of _SCHEDULE
+_SCHEDULE = 10000
+_TO_REACH = 10.0
+_LARGE = 1000
+
+
+def cases(request: Request) -> list[Case]:
+    """One row per chains x visible x hidden and thread count; judged on two threads."""
+    rows = []
+    for threads in request.threads:
+        for chains, visible, hidden in request.shapes(3, _SHAPES):
+            judged = threads == 2 and chains >= _LARGE and (chains, visible, hidden) in _SHAPES
+            rows.append(
+                Case(
+                    "ais",
+                    f"AIS {visible}-{hidden}, {chains} chains",
+                    {"chains": chains, "visible": visible, "hidden": hidden},
+                    threads,
+                    float(chains * _STEPS),
+                    "k samples/s",
+                    (OURS, "numpy", "torch", "torch.compile"),
+                    "fma",
+                    4.0 * chains * visible * hidden * _STEPS,
+                    (Target(("torch",), _TO_REACH),) if judged else (),
+                )
+            )
+    return rows
+
+
+class _Problem:
+    """A model, chains half way from the base rates to it, and the next few temperatures."""
+
+    def __init__(self, setup: Setup) -> None:
+        draw = np.random.Generator(np.random.SFC64(setup.seed))
+        chains, visible, hidden = (setup.params[key] for key in ("chains", "visible", "hidden"))
+        self.w = draw.standard_normal((visible, hidden), dtype=np.float32) * np.float32(0.05)
+        self.b_hid = np.zeros(hidden, dtype=np.float32)
+        self.b_base = np.log(draw.random(visible, dtype=np.float32) * np.float32(0.4) + np.float32(0.01))
+        self.b_vis = self.b_base + draw.standard_normal(visible, dtype=np.float32) * np.float32(0.1)
+        self.v = (draw.random((chains, visible)) < 0.2).astype(np.float32)
+        self.betas = (0.5 + np.arange(_STEPS + 1) / _SCHEDULE).astype(np.float32)
+        self.seed = setup.seed
+
+    def weights_error(self, log_weights: Any) -> float:
+        """Distance of the mean log weight of a call from the reference's, in standard errors."""
+        from hintoncore import reference
+
+        got = np.asarray(log_weights, dtype=np.float64)
+        parameters = (self.w, self.b_vis, self.b_hid, self.betas)
+        _, want = reference.anneal(self.v, *parameters, seed=self.seed + 1, offset=0, b_base=self.b_base)
+        error = math.sqrt(max(float(want.var() + got.var()), 1e-12) / want.size)
+        return within(abs(float(got.mean() - want.mean())) / error, 6.0, "mean log weight, in standard errors")
+
+
+def ours(setup: Setup) -> Prepared:
+    """`hintoncore.ops.anneal`, its weights checked chain by chain."""
+    from hintoncore import BitMatrix, Generator, ops, reference
+
+    p = _Problem(setup)
+    states, log_weights, rng = BitMatrix.from_dense(p.v), np.zeros(len(p.v)), Generator(setup.seed)
+
+    def call() -> None:
+        ops.anneal(states, log_weights, p.w, p.b_vis, p.b_hid, p.betas, rng=rng, b_base=p.b_base)
+
+    def check() -> float:
+        mine, got = BitMatrix.from_dense(p.v), np.zeros(len(p.v))
+        ops.anneal(mine, got, p.w, p.b_vis, p.b_hid, p.betas, rng=setup.seed, b_base=p.b_base)
+        parameters = (p.w, p.b_vis, p.b_hid, p.betas)
+        _, want = reference.anneal(p.v, *parameters, seed=setup.seed, offset=0, b_base=p.b_base)
+        # A bit that rounding flips at its threshold changes a chain by some 1e-3.
+        return within(float(np.median(np.abs(got - want))), 1e-4, "median log weight")
+
+    return Prepared(call, check)
+
+
+def with_numpy(setup: Setup) -> Prepared:
+    """Tuned NumPy: float32 arrays in place; one exponential serves the softplus and the sigmoid."""
+    p = _Problem(setup)
+    rng = np.random.Generator(np.random.SFC64(setup.seed))
+    x = np.empty((len(p.v), p.b_hid.size), dtype=np.float32)
+    y = np.empty_like(p.v)
+    u_hid, u_vis, h, e = np.empty_like(x), np.empty_like(y), np.empty_like(x), np.empty_like(x)
+    one = np.float32(1)
+
+    def anneal(v: Any) -> Any:
+        """Advance `v` in place; returns the log weights."""
+        log_weights = np.zeros(len(v))
+        for before, after in itertools.pairwise(p.betas):
+            np.matmul(v, p.w, out=x)
+            np.add(x, p.b_hid, out=x)
+            # softplus(x) = x + log(1 + exp(-x)); the sums of x are small enough for the plain form.
+            np.multiply(x, -before, out=e)
+            np.exp(e, out=e)
+            log_weights -= np.log1p(e, out=e).sum(axis=1, dtype=np.float64)
+            np.multiply(x, -after, out=e)
+            np.exp(e, out=e)
+            rng.random(out=u_hid, dtype=np.float32)
+            np.less(u_hid * (e + one), one, out=h)
+            log_weights += np.log1p(e, out=e).sum(axis=1, dtype=np.float64)
+            log_weights += (after - before) * (x.sum(axis=1) + v @ (p.b_vis - p.b_base))
+            np.matmul(h, p.w.T, out=y)
+            np.multiply(y, -after, out=y)
+            np.subtract(y, (one - after) * p.b_base + after * p.b_vis, out=y)
+            np.exp(y, out=y)
+            np.add(y, one, out=y)
+            rng.random(out=u_vis, dtype=np.float32)
+            np.multiply(y, u_vis, out=y)
+            np.less(y, one, out=v)
+        return log_weights
+
+    timed = p.v.copy()
+    return Prepared(lambda: anneal(timed), lambda: p.weights_error(anneal(p.v.copy())))
+
+
+def _torch(setup: Setup, compile_it: bool) -> Prepared:
+    import torch
+    from torch.nn.functional import softplus
+
+    from .harness.compiled import compiled
+
+    p = _Problem(setup)
+    w, b_vis, b_hid, b_base = (torch.from_numpy(a) for a in (p.w, p.b_vis, p.b_hid, p.b_base))
+
+    def step(v: Any, before: float, after: float) -> Any:
+        x = torch.addmm(b_hid, v, w)
+        change = (softplus(x * after) - softplus(x * before)).sum(1) + (after - before) * (v @ (b_vis - b_base))
+        q = (x * after).sigmoid_()
+        h = (torch.rand_like(q) < q).float()
+        r = torch.addmm((1 - after) * b_base + after * b_vis, h, w.T, alpha=after).sigmoid_()
+        return (torch.rand_like(r) < r).float(), change
+
+    advance = compiled(step) if compile_it else step
+    betas = p.betas.tolist()
+
+    def anneal() -> Any:
+        v, log_weights = torch.from_numpy(p.v), torch.zeros(len(p.v), dtype=torch.float64)
+        for before, after in itertools.pairwise(betas):
+            v, change = advance(v, before, after)
+            log_weights += change
+        return log_weights
+
+    return Prepared(anneal, lambda: p.weights_error(anneal().numpy()))
+
+
+def with_torch(setup: Setup) -> Prepared:
+    """torch eager."""
+    return _torch(setup, compile_it=False)
+
+
+def with_torch_compile(setup: Setup) -> Prepared:
+    """torch.compile of a temperature's step."""
+    return _torch(setup, compile_it=True)
+
+
+CONTESTANTS = {OURS: ours, "numpy": with_numpy, "torch": with_torch, "torch.compile": with_torch_compile}
