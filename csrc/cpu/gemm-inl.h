@@ -9,8 +9,8 @@
 // of kGemmColumns columns, [k][kGemmColumns]. A task is a block of row tiles, which stays in L2 (kGemmBlockFloats), times
 // a range of panels, each of which passes through L1 once while the tiles go by; meanwhile the tiles fetch the next panel
 // into L2, a share each. Row tiles differ by at most one row (128 rows are tiles of 12 and 11, not ten of 12 and one of 8):
-// a tile of few rows is bound by latency. A product of a single row tile reads B where it lies, once; packing would cost
-// more than it.
+// a tile of few rows is bound by latency. A product of a single row tile reads B where it lies, once: packing would cost
+// more than it. Few columns are few rows of the transposed product, and their C is written transposed.
 //
 // Register tile: kGemmRows x (kGemmVectors * kLanes) accumulators, per k kGemmVectors loads of B, kGemmRows broadcasts of
 // A from L1 and kGemmRows * kGemmVectors multiply-adds: 12 x 32 on AVX-512 (24 of 32 registers, 14 loads for 24 fma),
@@ -122,6 +122,41 @@ static void gemm_wide(const GemmOperands& o) {
     gemm_store<kRows, kGemmWideVectors>(o.c, o.c_stride, o.accumulate, sum);
 }
 
+// A short tile of a transposed b, column j of which lies along k from o.b + j * o.b_stride: transposed in registers, a
+// square at a time, and used at once. Bound by the shuffles, and by memory.
+template <int kRows>
+static void gemm_dots(const GemmOperands& o) {
+    constexpr int kFetch = 64;  // floats ahead, in so many short streams that hardware does not follow them
+    vf sum[kRows][kGemmVectors];
+    HC_UNROLL for (int r = 0; r < kRows; ++r) { HC_UNROLL for (int v = 0; v < kGemmVectors; ++v) sum[r][v] = zero(); }
+    const float* a = o.a;
+    for (int64_t k = 0; k < o.kc; k += kLanes, a += kRows * kLanes) {
+        const int depth = o.kc - k < kLanes ? static_cast<int>(o.kc - k) : kLanes;
+        HC_UNROLL for (int v = 0; v < kGemmVectors; ++v) {
+            const float* b = o.b + v * kLanes * o.b_stride + k;
+            vf tile[kLanes];
+            if (depth == kLanes) {
+                HC_UNROLL for (int j = 0; j < kLanes; ++j, b += o.b_stride) {
+                    tile[j] = load(b);
+                    prefetch_far(b + kFetch);
+                }
+                transpose(tile);
+                HC_UNROLL for (int i = 0; i < kLanes; ++i) {
+                    HC_UNROLL for (int r = 0; r < kRows; ++r) {
+                        sum[r][v] = mul_add(set1(a[i * kRows + r]), tile[i], sum[r][v]);
+                    }
+                }
+            } else {
+                for (int j = 0; j < kLanes; ++j, b += o.b_stride) tile[j] = load_masked(b, first_lanes(depth));
+                transpose(tile);
+                for (int i = 0; i < depth; ++i)
+                    for (int r = 0; r < kRows; ++r) sum[r][v] = mul_add(set1(a[i * kRows + r]), tile[i], sum[r][v]);
+            }
+        }
+    }
+    gemm_store<kRows, kGemmVectors>(o.c, o.c_stride, o.accumulate, sum);
+}
+
 using GemmTile = void (*)(const GemmOperands&);
 
 template <int kVectors, bool kInPlace>
@@ -138,6 +173,7 @@ constexpr GemmTiles<kGemmVectors, false> kTilesPacked;
 constexpr GemmTiles<kGemmVectors, true> kTilesInPlace;
 constexpr GemmTiles<1, false> kTilesNarrow;
 constexpr GemmTile kTilesWide[kGemmWideRows + 1] = {nullptr, &gemm_wide<1>, &gemm_wide<2>, &gemm_wide<3>};
+constexpr GemmTile kTilesDots[kGemmWideRows + 1] = {nullptr, &gemm_dots<1>, &gemm_dots<2>, &gemm_dots<3>};
 
 // out[k][rows] from up to kLanes rows of src[rows][k]: transposes of kLanes x kLanes. `width` >= rows is the stride of
 // out, whose columns past `rows` are set to zero when `pad`, else left to what comes after them in memory.
@@ -259,7 +295,7 @@ static inline void gemm_one(const GemmBlockArgs* g, GemmTile tile, GemmOperands 
 static void gemm_lone_tile(const GemmBlockArgs* g) {
     constexpr int kWide = kGemmWideVectors * kLanes;
     const int rows = static_cast<int>(g->m);
-    const bool may_be_wide = rows <= kGemmWideRows && !g->c_transposed;
+    const bool few = rows <= kGemmWideRows;
     GemmOperands o{};
     o.kc = g->kc;
     o.a = g->a;
@@ -267,8 +303,12 @@ static void gemm_lone_tile(const GemmBlockArgs* g) {
         const int64_t left = g->n - j;
         int columns = left < kGemmColumns ? static_cast<int>(left) : kGemmColumns;
         GemmTile tile;
-        if (!g->b_transposed && columns == kGemmColumns) {
-            const bool wide = may_be_wide && left >= kWide;
+        if (columns == kGemmColumns && g->b_transposed && few) {
+            tile = kTilesDots[rows];
+            o.b = g->b + j * g->b_stride;
+            o.b_stride = g->b_stride;
+        } else if (columns == kGemmColumns && !g->b_transposed) {
+            const bool wide = few && !g->c_transposed && left >= kWide;
             tile = wide ? kTilesWide[rows] : kTilesInPlace.of_rows[rows];
             if (wide) columns = kWide;
             o.b = g->b + j;
