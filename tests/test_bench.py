@@ -173,9 +173,13 @@ class TestChecks:
             module = importlib.import_module(f"hintoncore.bench.{family}")
             for c in module.cases(Request(threads=(1,), sizes=sizes)):
                 for contestant in c.contestants:
-                    needs = {"torch": "torch", "torch.compile": None, "scikit-learn": "sklearn"}.get(
-                        contestant, "numpy"
-                    )
+                    needs = {
+                        "torch": "torch",
+                        "torch.compile": None,
+                        "scikit-learn": "sklearn",
+                        "thrml": "thrml",
+                        "dwave-samplers": "dwave",
+                    }.get(contestant, "numpy")
                     if needs is None or importlib.util.find_spec(needs) is None or family == "cd":
                         continue
                     module.CONTESTANTS[contestant](Setup(c.params, 1, 0)).check()

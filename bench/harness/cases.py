@@ -20,6 +20,8 @@ ENGINES = {
     "torch": "torch",
     "torch.compile": "torch",
     "scikit-learn": "scikit-learn",
+    "thrml": "thrml",
+    "dwave-samplers": "dwave-samplers",
     "fma": OURS,
     "copy": OURS,
 }
@@ -29,7 +31,7 @@ ENGINES = {
 ON_REQUEST = frozenset({"torch.compile"})
 
 #: Units of speed, and how much work per second one of each is.
-UNITS = {"GFLOP/s": 1e9, "k samples/s": 1e3, "Gdraw/s": 1e9, "Gelem/s": 1e9, "GB/s": 1e9}
+UNITS = {"GFLOP/s": 1e9, "k samples/s": 1e3, "Gdraw/s": 1e9, "flips/ns": 1e9, "Gelem/s": 1e9, "GB/s": 1e9}
 
 
 class WrongAnswerError(Exception):

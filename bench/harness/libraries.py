@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 from typing import Any
 
 from .cases import OURS, UnavailableError
 
-_MODULES = {OURS: "hintoncore", "numpy": "numpy", "torch": "torch", "scikit-learn": "sklearn"}
+_MODULES = {
+    OURS: "hintoncore",
+    "numpy": "numpy",
+    "torch": "torch",
+    "scikit-learn": "sklearn",
+    "thrml": "thrml",
+    "dwave-samplers": "dwave.samplers",
+}
 
 #: Choices of kernel that a user's environment forces on OpenBLAS and that its own detection makes better.
 _FORCED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_VERBOSE")
@@ -17,7 +25,10 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLI
 
 def installed(engine: str) -> bool:
     """Whether the library of this process can be imported."""
-    return importlib.util.find_spec(_MODULES[engine]) is not None
+    try:
+        return importlib.util.find_spec(_MODULES[engine]) is not None
+    except ModuleNotFoundError:  # not even the package it would be in
+        return False
 
 
 def environment(isa: str | None, threads: int) -> dict[str, str]:
@@ -44,7 +55,7 @@ def describe(engine: str, threads: int) -> dict[str, Any]:
     if engine in (OURS, "torch"):
         module.set_num_threads(threads)
     return {
-        "version": str(module.__version__),
+        "version": str(getattr(module, "__version__", None) or importlib.metadata.version(engine)),
         "blas": _torch_blas(module) if engine == "torch" else _openblas(),
     }
 

@@ -19,6 +19,8 @@ _COLOURS = {
     "torch": "#7f7f7f",
     "torch.compile": "#bab0ac",
     "scikit-learn": "#54a24b",
+    "thrml": "#b279a2",
+    "dwave-samplers": "#eeca3b",
 }
 _CEILING_LABELS = {"fma": "fp32 multiply-add ceiling", "copy": "copy-bandwidth ceiling"}
 
