@@ -175,14 +175,21 @@ def _rounds(text: str) -> int:
     return _integers(text)[0]
 
 
-def _levels(wanted: tuple[str, ...] | None) -> tuple[str, ...]:
-    """ISA levels to measure ours at, checked against what this build and CPU have."""
+def _available() -> tuple[str, ...]:
+    """ISA levels that this build and this CPU have, lowest first."""
     import hintoncore
 
     isa = hintoncore.config()["isa"]
-    have = tuple(level for level in isa["built"] if level in isa["detected"])
+    return tuple(level for level in isa["built"] if level in isa["detected"])
+
+
+def _levels(wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+    """ISA levels to measure ours at, checked against what this build and CPU have."""
+    have = _available()
     if wanted is None:
-        return (isa["used"],)
+        import hintoncore
+
+        return (hintoncore.config()["isa"]["used"],)
     if wanted == ("all",):
         return tuple(reversed(have))
     unknown = [level for level in wanted if level not in have]
@@ -195,6 +202,7 @@ def _cases(args: argparse.Namespace, threads: tuple[int, ...], levels: tuple[str
     """Every case with the ISA level to run it at; grouped by thread count, because workers are per count."""
     from .harness.cases import Request
 
+    best = _available()[-1]
     found = []
     for count in threads:
         for family in args.kernel:
@@ -202,7 +210,7 @@ def _cases(args: argparse.Namespace, threads: tuple[int, ...], levels: tuple[str
                 continue
             module = importlib.import_module(f"{__package__}.{family}")
             for level in levels:
-                request = Request(threads=(count,), sizes=args.sizes, isa=level)
+                request = Request(threads=(count,), sizes=args.sizes, isa=level, best=level == best)
                 found += [(case, level) for case in module.cases(request)]
     return found
 

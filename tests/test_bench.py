@@ -123,6 +123,10 @@ class TestArithmetic:
         request = Request(threads=(1,), sizes=((8, 9, 10), (64,)))
         assert [c.name for c in matmul.cases(request)] == ["8x9x10"]
 
+    def test_lower_levels_are_not_judged_against_peers_who_use_the_best(self) -> None:
+        against = {t.against for c in matmul.cases(Request(isa="avx2", best=False)) for t in c.targets}
+        assert against == {("ceiling",)}
+
     def test_targets_of_the_gibbs_step_depend_on_the_isa_and_the_batch(self) -> None:
         def asked(isa: str) -> list[float]:
             cases = gibbs.cases(Request(threads=(1,), isa=isa))

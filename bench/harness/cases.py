@@ -100,11 +100,13 @@ class Setup:
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asked of every family. `sizes` empty means the family's own list."""
+    """What the command line asked of every family. `sizes` empty means the family's own list; below the best level of
+    the machine (`best` false) ours is not judged against peers, who use the best."""
 
     threads: tuple[int, ...] = (1, 2)
     sizes: tuple[tuple[int, ...], ...] = ()
     isa: str = "scalar"
+    best: bool = True
 
     def shapes(self, rank: int, default: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
         """The sizes given that have this family's number of dimensions, or its own list when none were given."""
