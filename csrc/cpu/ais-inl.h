@@ -11,8 +11,8 @@
 // every sum and product is unit by unit at every level, and the levels agree to the last bit. The error of a block is some
 // 1e-6, of either sign; where the factors' polynomial errs, it errs alike at `to` and at the next step's `from`.
 //
-// Floor: 22 operations an element, two exponentials among them, on a tile that bit_product has left in cache: a few
-// percent of its time at 784 inputs. Included inside an ISA namespace after sample-inl.h.
+// Floor: 22 operations an element, two exponentials among them, on a tile that bit_product has left in cache: 4 to 5%
+// of an annealing step at 784-500. Included inside an ISA namespace after sample-inl.h.
 
 static void softplus_change(const SoftplusChangeArgs* a) {
     const vf to = logistic_scale(a->to), from = logistic_scale(a->from), step = set1(a->to - a->from);

@@ -7,6 +7,8 @@
 // group of units, chosen so that no product can overflow, the exponents are taken off.
 //
 // Floor: one multiplication and one fused multiply-add for each state and unit, two vectors of 8 a cycle with AVX-512.
+// Measured at 784 units: about half of it, because `low` (400 KB) comes from L2. Taking the units in blocks that stay in
+// L1 while several pairs of high states pass would be the next step.
 // Included inside an ISA namespace after its vocabulary.
 
 constexpr int kStateVectors = kRegisters == 32 ? 8 : 4;  // of one high state, held in registers
