@@ -269,7 +269,9 @@ static void gemm_finish(const GemmBlockArgs* g, int64_t row, int64_t rows, int64
 }
 
 // One tile of C, by way of a buffer where the tile does not fit C as it lies; then bias and activation, if it is time.
-static inline void gemm_one(const GemmBlockArgs* g, GemmTile tile, GemmOperands o, int64_t row, int rows,
+// The operands go by reference: a copy is read in wide pieces that no single store has written, so it would wait until
+// all stores before it, the last tile's C among them, have left the store queue (3 % of a product).
+static inline void gemm_one(const GemmBlockArgs* g, GemmTile tile, GemmOperands& o, int64_t row, int rows,
                             int64_t column, int columns) {
     alignas(64) float edge[kGemmRows * kGemmColumns];
     if (columns % kGemmColumns == 0 && !g->c_transposed) {
