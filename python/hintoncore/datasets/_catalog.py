@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hintoncore.datasets._dataset import Dataset, DatasetFormatError, DatasetNotFoundError
-from hintoncore.datasets._idx import read_images, read_labels
+from hintoncore.datasets._dataset import Dataset, DatasetFormatError, DatasetNotFoundError, unit_interval
+from hintoncore.datasets._idx import read_images, read_labels, read_pixels
 
 __all__ = ["NAMES", "load", "locate"]
 
@@ -113,7 +113,7 @@ def _find_idx(folder: Path) -> Path | None:
 def _read_idx(name: str, folder: Path) -> Dataset:
     train_images, train_labels, test_images, test_labels = _idx_paths(folder)
     train, image_shape = read_images(train_images)
-    test, test_shape = read_images(test_images)
+    test, test_shape = read_pixels(test_images)
     if test_shape != image_shape:
         raise DatasetFormatError(f"{test_images}: expected images of shape {image_shape}, given {test_shape}")
     dataset = Dataset(name, train, read_labels(train_labels), test, read_labels(test_labels), image_shape, str(folder))
@@ -145,12 +145,11 @@ def _read_keras_archive(name: str, path: Path) -> Dataset:
     rows, columns = parts["x_train"].shape[1:]
     if parts["x_test"].shape[1:] != (rows, columns):
         raise DatasetFormatError(f"{path}: x_test: expected images of shape {(rows, columns)}")
-    scale = np.float32(1.0 / 255.0)
     dataset = Dataset(
         name=name,
-        train=parts["x_train"].reshape(-1, rows * columns).astype(np.float32) * scale,
+        train=unit_interval(parts["x_train"].reshape(-1, rows * columns)),
         train_labels=parts["y_train"].astype(np.int64),
-        test=parts["x_test"].reshape(-1, rows * columns).astype(np.float32) * scale,
+        test_pixels=parts["x_test"].reshape(-1, rows * columns),
         test_labels=parts["y_test"].astype(np.int64),
         image_shape=(rows, columns),
         source=str(path),
@@ -161,7 +160,7 @@ def _read_keras_archive(name: str, path: Path) -> Dataset:
 def _with_matching_labels(dataset: Dataset) -> Dataset:
     for part, images, labels in (
         ("training", dataset.train, dataset.train_labels),
-        ("test", dataset.test, dataset.test_labels),
+        ("test", dataset.test_pixels, dataset.test_labels),
     ):
         if len(images) != len(labels):
             raise DatasetFormatError(f"{dataset.source}: {len(images)} {part} images but {len(labels)} labels")
@@ -215,7 +214,7 @@ def _read_digits(name: str, path: Path) -> Dataset:
         name=name,
         train=images[:split],
         train_labels=labels[:split].astype(np.int64),
-        test=images[split:],
+        test_pixels=images[split:],
         test_labels=labels[split:].astype(np.int64),
         image_shape=(8, 8),
         source=str(path),

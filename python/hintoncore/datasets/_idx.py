@@ -10,14 +10,16 @@ import gzip
 import math
 import zlib
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hintoncore.datasets._dataset import DatasetFormatError
 
-__all__ = ["read_images", "read_labels"]
+__all__ = ["read_images", "read_labels", "read_pixels"]
+
+_Number = TypeVar("_Number", np.float32, np.uint8, np.int64)
 
 _UNSIGNED_BYTE = 0x08
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -40,15 +42,25 @@ def read_images(path: Path) -> tuple[NDArray[np.float32], tuple[int, int]]:
     DatasetFormatError
         If the file is not an IDX file of bytes with three dimensions, or is cut short or too long.
     """
+    images, image_shape = _read_images(path, np.float32)
+    images *= np.float32(1.0 / 255.0)
+    # 255 * float32(1 / 255) rounds to exactly 1, and every grey level stays below it.
+    return images, image_shape
+
+
+def read_pixels(path: Path) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """The same file as bytes: array of uint8, shape [N, rows * columns], and (rows, columns). Same errors."""
+    return _read_images(path, np.uint8)
+
+
+def _read_images(path: Path, dtype: type[_Number]) -> tuple[NDArray[_Number], tuple[int, int]]:
     with _open(path) as file:
         try:
             count, rows, columns = _read_header(path, file, n_dimensions=3)
-            images = np.empty(count * rows * columns, dtype=np.float32)
+            images = np.empty(count * rows * columns, dtype=dtype)
             _read_values(path, file, images)
         except (OSError, EOFError, zlib.error) as error:
             raise DatasetFormatError(f"{path}: damaged compressed data ({error})") from error
-    images *= np.float32(1.0 / 255.0)
-    # 255 * float32(1 / 255) rounds to exactly 1, and every grey level stays below it.
     return images.reshape(count, rows * columns), (rows, columns)
 
 
@@ -99,7 +111,7 @@ def _read_header(path: Path, file: IO[bytes], *, n_dimensions: int) -> tuple[int
     return shape
 
 
-def _read_values(path: Path, file: IO[bytes], out: NDArray[np.float32] | NDArray[np.int64]) -> None:
+def _read_values(path: Path, file: IO[bytes], out: NDArray[_Number]) -> None:
     done = 0
     while done < out.size:
         chunk = file.read(min(_CHUNK_BYTES, out.size - done))
