@@ -118,7 +118,7 @@ class TestArithmetic:
         def call() -> None:
             clock[0] += 1e-4
 
-        assert calibrate(call, 0.005) == 50
+        assert calibrate(call, 0.005) in (50, 51)  # rounded up, from a clock that adds in floats
 
     def test_meter_never_reports_negative_load(self) -> None:
         meter = Meter([], threads=1)
