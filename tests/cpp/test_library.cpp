@@ -316,7 +316,7 @@ double exact(int64_t n_visible, int64_t n_hidden, float scale, int threads) {
 }
 
 void test_exact() {
-    for (const auto [n_visible, n_hidden] : {std::pair<int64_t, int64_t>{1, 1}, {3, 20}, {6, 7}, {40, 12}, {13, 33}})
+    for (const auto& [n_visible, n_hidden] : {std::pair<int64_t, int64_t>{1, 1}, {3, 20}, {6, 7}, {40, 12}, {13, 33}})
         for (const float scale : {0.25f, 300.0f}) {
             const double one = exact(n_visible, n_hidden, scale, 1);
             for (const int threads : {2, 3, 8}) CHECK(exact(n_visible, n_hidden, scale, threads) == one);
