@@ -12,7 +12,7 @@ struct Product {
     int64_t m, n, k;
 };
 
-// Below, at and above the register tiles (4 x 8, 6 x 16, 14 x 32), the depth of a block (512), and skinny both ways.
+// Below, at and above the register tiles (4 x 8, 6 x 16, 12 x 32), the depth of a block (1024), and skinny both ways.
 const std::vector<Product> kProducts = {{1, 1, 1},      {1, 33, 7},   {33, 1, 7},   {4, 8, 16},   {5, 9, 17},
                                         {6, 16, 3},     {7, 17, 31},  {13, 31, 40}, {14, 32, 8},  {15, 33, 513},
                                         {29, 65, 1030}, {130, 3, 70}, {2, 200, 9},  {64, 100, 64}};
