@@ -14,6 +14,7 @@ _COMMANDS = (
     "hintoncore.cli.info",
     "hintoncore.cli.train",
     "hintoncore.cli.sample",
+    "hintoncore.cli.reproduce",
     "hintoncore.bench.command",
 )
 
@@ -33,6 +34,7 @@ def _parser(commands: Sequence[Any]) -> argparse.ArgumentParser:
         description="Train, sample and measure Boltzmann machines on hand-written CPU kernels.",
         epilog="start here:\n"
         "  hintoncore train rbm --out digits      learn scikit-learn's handwritten digits, in seconds\n"
+        "  hintoncore reproduce --list            the systems and their papers\n"
         "  hintoncore COMMAND --help              options and examples of a command",
         formatter_class=_Formatter,
         allow_abbrev=False,

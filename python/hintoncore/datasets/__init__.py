@@ -5,7 +5,7 @@ Debian and scikit-learn, and says where it looked when it finds nothing.
 """
 
 from hintoncore.datasets._binarize import binarize, binarize_stochastic
-from hintoncore.datasets._catalog import NAMES, load, locate
+from hintoncore.datasets._catalog import NAMES, load, locate, require
 from hintoncore.datasets._dataset import Dataset, DatasetFormatError, DatasetNotFoundError
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "binarize_stochastic",
     "load",
     "locate",
+    "require",
 ]

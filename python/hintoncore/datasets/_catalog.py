@@ -16,7 +16,7 @@ import numpy as np
 from hintoncore.datasets._dataset import Dataset, DatasetFormatError, DatasetNotFoundError, unit_interval
 from hintoncore.datasets._idx import read_images, read_labels, read_pixels
 
-__all__ = ["NAMES", "load", "locate"]
+__all__ = ["NAMES", "load", "locate", "require"]
 
 _ROOT_VARIABLE = "HINTONCORE_DATA"
 
@@ -61,12 +61,26 @@ def load(name: str, root: str | os.PathLike[str] | None = None) -> Dataset:
     DatasetFormatError
         If a copy is found and is damaged.
     """
+    source = require(name, root)
+    return _ENTRIES[name].read(name, source)
+
+
+def require(name: str, root: str | os.PathLike[str] | None = None) -> Path:
+    """Folder or file that :func:`load` would read; nothing is opened.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    DatasetNotFoundError
+        If no copy is found; the message says where it looked.
+    """
     source = locate(name, root)
-    entry = _ENTRIES[name]
     if source is None:
+        entry = _ENTRIES[name]
         places = "".join(f"\n  {folder}" for folder in dict.fromkeys(_search_path(entry, root)))
         raise DatasetNotFoundError(f"data set {name!r} not found; looked in{places}\n{entry.hint}")
-    return entry.read(name, source)
+    return source
 
 
 def locate(name: str, root: str | os.PathLike[str] | None = None) -> Path | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import shlex
 import statistics
 import sys
@@ -22,11 +21,12 @@ from typing import Any
 
 import hintoncore as hc
 from hintoncore.datasets import Dataset, binarize, load
+from hintoncore.experiments._machine import cpu_name
 from hintoncore.files import write_atomic
 from hintoncore.models import RBM
 from hintoncore.train import Callback, Linear, LogLikelihood, ProgressBar
 
-__all__ = ["cpu_name", "main", "run", "train_one"]
+__all__ = ["main", "run", "train_one"]
 
 N_HIDDEN = 16
 TARGET = -150.0
@@ -122,17 +122,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(options.out, text.encode())
     return 0 if report["reached"] else 1
-
-
-def cpu_name() -> str:
-    """Name the processor as the system does."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import numpy as np
 import hintoncore as hc
 from hintoncore.bitmatrix import BitMatrix
 from hintoncore.datasets import binarize_stochastic, load
-from hintoncore.experiments.mnist_rbm16 import cpu_name
+from hintoncore.experiments._machine import cpu_name
 from hintoncore.files import write_atomic
 from hintoncore.models import RBM
 from hintoncore.train import Callback, Checkpoint, Linear, MetricsWriter, ProgressBar, Step
