@@ -177,6 +177,22 @@ def test_command_runs_and_says_what_was_reached(
     assert report["command"] == f"hintoncore reproduce toy --seeds 2 --out {out}"
 
 
+def test_results_become_one_table(
+    tmp_path: Path, registered: dict[str, Experiment], capsys: pytest.CaptureFixture[str]
+) -> None:
+    registered["toy"] = toy(lambda run: {"error": 1.5 + run.seed}, (figure(best_public=1.75),))
+    experiments.reproduce(registered["toy"], tmp_path, seeds=[0, 1])
+    assert main(["reproduce", "--table", str(tmp_path / "result.json")]) == 0
+    header, rule, row = capsys.readouterr().out.splitlines()
+    assert [cell.strip() for cell in row.strip("|").split("|")] == [
+        *("toy", "an error", "-", "1.75", "≤ 2", "2 ± 0.7071 %", "2", "0.0", "yes")
+    ]
+    assert len(header) == len(rule) == len(row)
+    (tmp_path / "other.json").write_text("{}")
+    assert main(["reproduce", "--table", str(tmp_path / "other.json")]) == 2
+    assert "--table: expected result.json" in capsys.readouterr().err
+
+
 def test_command_lists_and_names_what_is_wrong(
     tmp_path: Path, registered: dict[str, Experiment], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,8 @@ examples:
       the full experiment on five seeds
   hintoncore reproduce boltzmann-encoder --seeds 5 --out encoder --resume
       go on after an interruption
+  hintoncore reproduce --table results/reproduce-*.json
+      results of several systems as one Markdown table
 """
 
 
@@ -41,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="the system, see --list")
     parser.add_argument("--list", action="store_true", help="name the systems")
+    parser.add_argument("--table", nargs="+", type=Path, metavar="FILE", help="print these result.json as one table")
     parser.add_argument("--quick", action="store_true", help="a small run of a few seconds")
     parser.add_argument(
         "--seeds", type=integer(1), metavar="N", help="how many seeds (default: 1 if quick, else its own)"
@@ -60,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.list:
         return _list(as_json=args.json)
+    if args.table is not None:
+        return _table(args.table)
     if args.name is None:
         raise ValueError("NAME: name a system, see hintoncore reproduce --list")
     experiment = experiments.load(args.name)
@@ -145,29 +151,26 @@ def _command(args: argparse.Namespace, out: Path, *, resume: bool) -> str:
     return shlex.join(words + (["--resume"] if resume else []))
 
 
+def _table(paths: Sequence[Path]) -> int:
+    from hintoncore.experiments._table import markdown
+
+    try:
+        reports = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        print(markdown(sorted(reports, key=lambda report: str(report["name"]))))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"--table: expected result.json of reproduce, these hold something else ({error})") from None
+    return 0
+
+
 def _show(experiment: Experiment, report: Mapping[str, Any], out: Path) -> None:
+    from hintoncore.experiments._table import cells
+
     rows: list[Sequence[str]] = [("figure", "paper", "best public", "to reach", "ours", "")]
     for figure in report["figures"]:
-        paper = _number(figure["paper"]) + (" (?)" if figure["paper_approximate"] else "")
-        sign = "≥" if figure["better"] == "higher" else "≤"
-        spread = f" ± {_number(figure['spread'])}" if len(report["seeds"]) > 1 else ""
-        ours = "not measured" if figure["ours"] is None else f"{_number(figure['ours'])}{spread} {figure['unit']}"
-        rows.append(
-            (
-                figure["figure"],
-                paper,
-                _number(figure["best_public"]),
-                f"{sign} {_number(figure['target'])}",
-                ours,
-                "" if report["quick"] else ("reached" if figure["reached"] else "not reached"),
-            )
-        )
+        verdict = "" if report["quick"] else ("reached" if figure["reached"] else "not reached")
+        rows.append((figure["figure"], *cells(figure, len(report["seeds"])), verdict))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     note = "; a quick run, not to be compared with the paper" if report["quick"] else ""
     print(f"{experiment.name}: {report['seconds']:.0f} s{note}; wrote {out}")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
