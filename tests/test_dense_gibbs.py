@@ -32,8 +32,11 @@ def binary(batch: int, n: int, seed: int = 0) -> NDArray[np.float32]:
     return (np.random.default_rng(seed).random((batch, n)) < 0.5).astype(np.float32)
 
 
+ORDERS = ["sequential", "random", "asynchronous"]
+
+
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("order", ["sequential", "random"])
+@pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("spin", [False, True])
 @pytest.mark.parametrize(("n", "batch"), [(1, 1), (5, 3), (16, 64), (17, 65), (61, 130), (125, 63)])
 def test_matches_the_reference_exactly_on_integers(n: int, batch: int, spin: bool, order: str, level: str) -> None:
@@ -46,12 +49,16 @@ def test_matches_the_reference_exactly_on_integers(n: int, batch: int, spin: boo
         "spin": spin,
         "order": order,
         "first_sample": 64,
+        "count_pairs": 2,
     }
+    clamp[:, rng.random(n) < 0.2] = True  # in all chains: passed over
     _core.set_isa(level)
     generator = hc.Generator(5, 9)
-    got = hc.ops.dense_gibbs(state, w, bias, rng=generator, **options)
-    np.testing.assert_array_equal(got, reference.dense_gibbs(state, w, bias, seed=5, offset=9, **options))
-    assert generator.offset == 9 + (3 if order == "sequential" else 9)
+    got, pairs = hc.ops.dense_gibbs(state, w, bias, rng=generator, **options)
+    want, want_pairs = reference.dense_gibbs(state, w, bias, seed=5, offset=9, **options)
+    np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(pairs, want_pairs)
+    assert generator.offset == 9 + (9 if order == "random" else 3)
     assert np.array_equal(got[clamp], state[clamp])
 
 
@@ -66,7 +73,7 @@ def test_one_sweep_of_real_weights(level: str) -> None:
     assert np.mean(got != want) <= 1e-5 * n  # a sample at the threshold moves those after it
 
 
-@pytest.mark.parametrize("order", ["sequential", "random"])
+@pytest.mark.parametrize("order", ORDERS)
 def test_results_do_not_depend_on_threads_levels_splits_or_resumption(order: str) -> None:
     n, batch = 130, 700
     w, state, bias = couplings(n, 1), binary(batch, n), np.ones(n, np.float32)
@@ -90,6 +97,61 @@ def test_results_do_not_depend_on_threads_levels_splits_or_resumption(order: str
         np.testing.assert_array_equal(result, results[0])
 
 
+@pytest.mark.parametrize("order", ORDERS)
+def test_pairs_do_not_depend_on_threads_levels_or_splits(order: str) -> None:
+    n, batch = 130, 700
+    w, state, bias = couplings(n, 1), binary(batch, n), np.ones(n, np.float32)
+    options: dict[str, Any] = {"order": order, "sweeps": 3, "temperature": 9.0}
+    states, pairs = [], []
+    for level in LEVELS:
+        for threads in (1, 2, 8):
+            _core.set_isa(level)
+            hc.set_num_threads(threads)
+            after, counts = hc.ops.dense_gibbs(state, w, bias, rng=7, count_pairs=2, **options)
+            states.append(after)
+            pairs.append(counts)
+    halves = [
+        hc.ops.dense_gibbs(part, w, bias, rng=7, first_sample=first, count_pairs=2, **options)[1]
+        for first, part in ((0, state[:320]), (320, state[320:]))
+    ]
+    pairs.append(halves[0] + halves[1])
+    for counts in pairs[1:]:
+        np.testing.assert_array_equal(counts, pairs[0])
+    np.testing.assert_array_equal(states[0], hc.ops.dense_gibbs(state, w, bias, rng=7, **options))
+    last = hc.ops.dense_gibbs(state, w, bias, rng=7, count_pairs=1, **options)[1]
+    np.testing.assert_array_equal(last, states[0].T.astype(int) @ states[0].astype(int))
+
+
+def test_clamped_units_stay_and_everything_clamped_is_the_state_itself() -> None:
+    w, state = couplings(20, 1), binary(70, 20)
+    for order in ORDERS:
+        after, pairs = hc.ops.dense_gibbs(
+            state, w, np.zeros(20), rng=1, sweeps=3, order=order, clamp=np.ones(20, bool), count_pairs=3
+        )
+        np.testing.assert_array_equal(after, state)
+        np.testing.assert_array_equal(pairs, 3 * (state.T @ state).astype(int))
+
+
+def test_asynchronous_probes_are_uniform_over_the_free_units() -> None:
+    # Zero couplings and huge biases that oppose the start: a unit flips iff it is probed at all, in all chains together.
+    # A unit is missed by all m probes with probability (1 - 1/m)^m.
+    n, sweeps = 12, 4000
+    clamp = np.zeros(n, bool)
+    clamp[[2, 7]] = True
+    m = n - clamp.sum()
+    generator, start = hc.Generator(11), hc.BitMatrix.zeros((1, n))
+    flipped = np.zeros(n)
+    for _ in range(sweeps):
+        after = hc.ops.dense_gibbs(
+            start, np.zeros((n, n)), np.full(n, 1e6), rng=generator, order="asynchronous", clamp=clamp
+        )
+        flipped += after.to_dense()[0]
+    assert not flipped[clamp].any()
+    share = 1 - (1 - 1 / m) ** m
+    z = (flipped[~clamp] - sweeps * share) / np.sqrt(sweeps * share * (1 - share))
+    assert np.abs(z).max() < 5.5  # false alarms: 10 units x 4e-8
+
+
 def test_agrees_with_the_sparse_kernel() -> None:
     n = 30
     w, state, bias = couplings(n, 8), binary(70, n), np.zeros(n, np.float32)
@@ -100,7 +162,7 @@ def test_agrees_with_the_sparse_kernel() -> None:
     np.testing.assert_array_equal(sparse, hc.ops.dense_gibbs(state, w, bias, rng=3, sweeps=4, temperature=6.0))
 
 
-@pytest.mark.parametrize("order", ["sequential", "random"])
+@pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("spin", [False, True])
 def test_exact_transition_probabilities_and_invariance(spin: bool, order: str) -> None:
     n, batch, temperature = 5, 65536, 1.5
@@ -112,6 +174,10 @@ def test_exact_transition_probabilities_and_invariance(spin: bool, order: str) -
     p /= p.sum()
     p_on = 1 / (1 + np.exp(-(1 + spin) * (values @ w + bias) / temperature))
     units = np.arange(n) if order == "sequential" else hc.Generator(4).permutation(n)
+    if order == "asynchronous":  # the probes that this seed draws, some units more than once
+        draws = reference._uniforms(4, 0, np.uint64(2**32 - 1), np.arange(n, dtype=np.uint64))
+        units = np.floor(draws * n).astype(int)
+        assert len(set(units)) < n
     matrix = np.eye(2**n)
     for i in units:
         others = np.delete(s, i, axis=1)
@@ -143,6 +209,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"b": np.array([0, np.inf, 0])}, "bias"),
     ({"clamp": np.zeros((3, 3), bool)}, "clamp"),
     ({"order": "shuffled"}, "order"),
+    ({"count_pairs": 2}, "count_pairs"),
+    ({"count_pairs": -1}, "count_pairs"),
     ({"sweeps": 0}, "sweeps"),
     ({"temperature": -1.0}, "temperature"),
     ({"temperature": [1.0, 1.0], "sweeps": 3}, "temperature"),

@@ -97,7 +97,9 @@ void checked_dense_gibbs(const hc_dense_args& p) {
     require_threads(p.threads);
     require_finite(p.bias, p.n_units, "bias");
     require_clear_tail(p.state, p.n_units, p.batch, "state");
+    require(!(p.order && p.asynchronous), "order: an asynchronous sweep draws its own");
     if (p.order) require_permutations(p.order, p.sweeps, p.n_units);
+    require(p.counted_sweeps >= 0 && p.counted_sweeps <= p.sweeps, "counted_sweeps: expected a number in 0..sweeps");
     check_couplings(p.w, p.n_units, p.threads);
     DenseGibbs d{};
     d.n_units = p.n_units;
@@ -114,6 +116,9 @@ void checked_dense_gibbs(const hc_dense_args& p) {
     d.offset = p.offset;
     d.offset_step = p.offset_step ? p.offset_step : 1;
     d.first_sample = p.first_sample;
+    d.asynchronous = p.asynchronous != 0;
+    d.counted_sweeps = p.counted_sweeps;
+    d.pairs = p.pairs;
     d.threads = p.threads;
     dense_gibbs(d);
 }

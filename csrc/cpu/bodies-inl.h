@@ -33,6 +33,7 @@ constexpr int kRowUnroll = HC_ROW_UNROLL;
 #define HC_STRING_(x) #x
 #define HC_STRING(x) HC_STRING_(x)
 extern const KernelTable kKernels;
+#include "pair_counts-inl.h"
 const KernelTable kKernels = {
     HC_STRING(HC_ISA), kLanes, kGemmRows, kGemmColumns, kGemmBlockFloats,
 #define HC_KERNEL(name, Args) &name,

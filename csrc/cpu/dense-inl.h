@@ -7,6 +7,7 @@
 // which is sequential sampling, unit by unit. N units cost N/16 lookup products (bit_product-inl.h), which are nearly all of
 // the work, and N * 15/2 masked multiply-adds here. Measured on one core at AVX-512 with N = 1000: 0.12 to 0.15 updates of a
 // unit a nanosecond with 64 chains (230 to 300 GFLOP/s effective; making tables takes as long as looking up), 0.18 with 256.
+// A unit that occurs twice in a block meets no coupling to itself, so its second sample has the right field.
 // Included inside an ISA namespace after graph-inl.h.
 
 static HC_INLINE void dense_unit(const DenseBlockArgs* a, int k, vf scale, const Philox4* draws, float (*x)[64]) {
@@ -57,7 +58,7 @@ static void dense_block(const DenseBlockArgs* a) {
         uint32_t unit[kTogether];
         Philox4 draws[kTogether * kDrawVectors];
         for (int i = 0; i < kTogether; ++i)
-            unit[i] = static_cast<uint32_t>(a->units[k + i < a->n_units ? k + i : a->n_units - 1]);
+            unit[i] = static_cast<uint32_t>(a->draws[k + i < a->n_units ? k + i : a->n_units - 1]);
         draw_units<kTogether>(source, unit, draws);
         for (int i = 0; i < kTogether && k + i < a->n_units; ++i)
             dense_unit(a, k + i, scale, draws + i * kDrawVectors, x);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "common/status.h"
 #include "cpu/bits.h"
@@ -32,36 +33,105 @@ void flip_codes(uint64_t* codes, int64_t unit, int64_t code_stride, int64_t firs
     for (; flips; flips &= flips - 1) row[__builtin_ctzll(flips)] ^= bit;
 }
 
-void sample_tile(const DenseGibbs& p, const float* init, const Tile& t) {
+// Which units a sweep samples, one after the other, and the unit numbers that their draws are taken by.
+class Probes {
+   public:
+    Probes(const DenseGibbs& p, const std::vector<int32_t>& free, Workspace& workspace)
+        : p_(p), free_(free), count_(static_cast<int64_t>(free.size())) {
+        if (!p.order && !p.asynchronous) return;
+        units_ = workspace.take<int32_t>(count_);
+        if (p.asynchronous) {
+            positions_ = workspace.take<int32_t>(count_);
+            uniforms_ = workspace.take<float>(count_);
+            for (int64_t k = 0; k < count_; ++k) positions_[k] = static_cast<int32_t>(k);
+        } else {
+            is_free_ = workspace.take<bool>(p.n_units);
+            std::fill(is_free_, is_free_ + p.n_units, false);
+            for (const int32_t unit : free) is_free_[unit] = true;
+        }
+    }
+
+    void start(int64_t sweep) {
+        if (p_.asynchronous) {
+            PhiloxUniformArgs a{};
+            a.out = uniforms_;
+            a.n = count_;
+            a.unit = kProbeUnit;
+            a.seed = p_.seed;
+            a.offset = p_.offset + static_cast<uint64_t>(sweep) * p_.offset_step;
+            kernels().philox_uniform(&a);
+            for (int64_t k = 0; k < count_; ++k) {
+                const auto drawn =
+                    static_cast<int64_t>(static_cast<double>(uniforms_[k]) * static_cast<double>(count_));
+                units_[k] = free_[static_cast<size_t>(drawn)];
+            }
+        } else if (p_.order) {
+            const int32_t* order = p_.order + sweep * p_.n_units;
+            std::copy_if(order, order + p_.n_units, units_, [&](int32_t unit) { return is_free_[unit]; });
+        }
+    }
+
+    int64_t count() const { return count_; }
+    const int32_t* units() const { return units_ ? units_ : free_.data(); }
+    const int32_t* draws() const { return positions_ ? positions_ : units(); }
+
+   private:
+    const DenseGibbs& p_;
+    const std::vector<int32_t>& free_;
+    int64_t count_;
+    int32_t* units_ = nullptr;
+    int32_t* positions_ = nullptr;
+    float* uniforms_ = nullptr;
+    bool* is_free_ = nullptr;
+};
+
+// The units are first, first + 1, ...: their weights can be read where they are.
+bool adjacent(const int32_t* units, int count) {
+    for (int k = 1; k < count; ++k)
+        if (units[k] != units[0] + k) return false;
+    return true;
+}
+
+void add_pairs(const DenseGibbs& p, const int64_t* counts) {
+    for (int64_t i = 0; i < p.n_units; ++i)
+        for (int64_t j = 0; j <= i; ++j)
+            __atomic_fetch_add(p.pairs + i * p.n_units + j, counts[i * p.n_units + j], __ATOMIC_RELAXED);
+}
+
+void sample_tile(const DenseGibbs& p, const std::vector<int32_t>& free, const float* init, const Tile& t) {
     const KernelTable& kernel = kernels();
     const int64_t n = p.n_units;
     Workspace workspace;
     float* x = workspace.take<float>(t.words * 64 * kUnitBlock);
     std::memset(x, 0, static_cast<size_t>(t.words * 64 * kUnitBlock) * sizeof *x);
-    float* panel = p.order ? workspace.take<float>(n * kUnitBlock) : nullptr;
+    float* panel = workspace.take<float>(n * kUnitBlock);
+    int64_t* counts = p.pairs ? workspace.take<int64_t>(n * n) : nullptr;
+    if (counts) std::fill(counts, counts + n * n, 0);
+    Probes probes(p, free, workspace);
     for (int64_t sweep = 0; sweep < p.sweeps; ++sweep) {
-        const int32_t* order = p.order ? p.order + sweep * n : nullptr;
-        for (int64_t first = 0; first < n; first += kUnitBlock) {
-            int32_t units[kUnitBlock];
+        probes.start(sweep);
+        for (int64_t first = 0; first < probes.count(); first += kUnitBlock) {
+            const int32_t* units = probes.units() + first;
             float start[kUnitBlock], block[kUnitBlock * kUnitBlock];
-            const int count = static_cast<int>(std::min<int64_t>(kUnitBlock, n - first));
+            const int count = static_cast<int>(std::min<int64_t>(kUnitBlock, probes.count() - first));
             for (int k = 0; k < count; ++k) {
-                units[k] = order ? order[first + k] : static_cast<int32_t>(first + k);
                 start[k] = init[units[k]];
-            }
-            for (int k = 0; k < count; ++k)
                 for (int m = 0; m < count; ++m) block[k * kUnitBlock + m] = p.w[units[k] * n + units[m]];
+            }
             BitProductArgs product{};
             product.codes = t.codes;
             product.code_stride = static_cast<size_t>(t.code_stride);
             product.n_rows = t.rows;
-            product.weights = p.w + first;  // columns of the block; a drawn order has them copied from its rows
-            product.input_stride = order ? 1 : n;
-            product.unit_stride = order ? n : 1;
-            if (order) {
+            if (adjacent(units, count)) {  // columns of the block
+                product.weights = p.w + units[0];
+                product.input_stride = n;
+                product.unit_stride = 1;
+            } else {  // a copy of its rows
                 for (int k = 0; k < count; ++k)
                     std::memcpy(panel + k * n, p.w + units[k] * n, static_cast<size_t>(n) * sizeof *panel);
                 product.weights = panel;
+                product.input_stride = 1;
+                product.unit_stride = n;
             }
             product.n_inputs = n;
             product.n_units = count;
@@ -75,6 +145,7 @@ void sample_tile(const DenseGibbs& p, const float* init, const Tile& t) {
                 a.x = x + word * 64 * kUnitBlock;
                 a.n_units = count;
                 a.units = units;
+                a.draws = probes.draws() + first;
                 a.w = block;
                 a.state = t.state + word * n;
                 a.clamp = t.clamp ? t.clamp + word * n : nullptr;
@@ -90,7 +161,32 @@ void sample_tile(const DenseGibbs& p, const float* init, const Tile& t) {
                 for (int k = 0; k < count; ++k) flip_codes(t.codes, units[k], t.code_stride, word * 64, flips[k]);
             }
         }
+        if (counts && sweep >= p.sweeps - p.counted_sweeps) {
+            PairCountsArgs a{};
+            a.state = t.state;
+            a.n_words = t.words;
+            a.n_units = n;
+            a.counts = counts;
+            kernel.pair_counts(&a);
+        }
     }
+    if (counts) add_pairs(p, counts);
+}
+
+// Units that some chain may change.
+std::vector<int32_t> free_units(const DenseGibbs& p) {
+    const int64_t words = bit_words(p.batch), tail = p.batch % 64;
+    const uint64_t last = tail ? (uint64_t{1} << tail) - 1 : ~uint64_t{0};
+    std::vector<int32_t> free;
+    for (int64_t i = 0; i < p.n_units; ++i) {
+        bool clamped = p.clamp != nullptr;
+        for (int64_t w = 0; clamped && w < words; ++w) {
+            const uint64_t live = w == words - 1 ? last : ~uint64_t{0};
+            clamped = (p.clamp[i * words + w] & live) == live;
+        }
+        if (!clamped) free.push_back(static_cast<int32_t>(i));
+    }
+    return free;
 }
 
 }  // namespace
@@ -139,15 +235,19 @@ void dense_gibbs(const DenseGibbs& p) {
             state[w * n + i] = p.state[i * words + w];
             if (clamp) clamp[w * n + i] = p.clamp[i * words + w];
         }
+    const std::vector<int32_t> free = free_units(p);
+    if (p.pairs) std::fill(p.pairs, p.pairs + n * n, 0);
     const int64_t per_tile = std::clamp<int64_t>(words / threads, 1, kWordsPerTile);
     parallel_for((words + per_tile - 1) / per_tile, p.threads, [&](int64_t tile) {
         const int64_t first = tile * per_tile, count = std::min(per_tile, words - first);
-        sample_tile(p, init,
+        sample_tile(p, free, init,
                     {first, count, std::min(p.batch - first * 64, count * 64), state + first * n,
                      clamp ? clamp + first * n : nullptr, codes + first * 64, p.batch});
     });
     for (int64_t i = 0; i < n; ++i)
         for (int64_t w = 0; w < words; ++w) p.state[i * words + w] = state[w * n + i];
+    for (int64_t i = 0; p.pairs && i < n; ++i)
+        for (int64_t j = 0; j < i; ++j) p.pairs[j * n + i] = p.pairs[i * n + j];
 }
 
 }  // namespace hc

@@ -15,12 +15,19 @@ struct DenseGibbs {
     int64_t sweeps;
     const float* temperatures;  // [sweeps]
     const int32_t* order;       // [sweeps, n_units], a permutation each; null: 0, 1, 2, ...
+    bool asynchronous;          // as many probes of random units as there are free ones, in place of an order
     uint64_t seed, offset;      // sweep s draws with offset + s * offset_step
     uint64_t offset_step;
     int64_t first_sample;  // a multiple of 64
+    int64_t counted_sweeps;
+    int64_t* pairs;  // [n_units, n_units], written: sums over chains and the last `counted_sweeps`; null: not wanted
     int threads;
 };
+// Units that are clamped in every chain are passed over.
 void dense_gibbs(const DenseGibbs& p);
+
+// The unit number whose draws choose the probes of an asynchronous sweep: no unit has it.
+constexpr uint32_t kProbeUnit = 0xFFFFFFFFu;
 
 // Throws when w is no symmetric finite matrix with a zero diagonal.
 void check_couplings(const float* w, int64_t n, int threads);

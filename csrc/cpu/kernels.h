@@ -108,7 +108,8 @@ struct EnumerateArgs {
 struct DenseBlockArgs {
     const float* x;         // [64 chains, kUnitBlock]: pre-activations by the states before the block
     int n_units;            // 1 .. kUnitBlock
-    const int32_t* units;   // [n_units]
+    const int32_t* units;   // [n_units], the same one several times if need be
+    const int32_t* draws;   // [n_units]: the unit number that the draw of each is taken by
     const float* w;         // [kUnitBlock, kUnitBlock]: couplings among them
     uint64_t* state;        // [units of the machine]: a bit a chain
     const uint64_t* clamp;  // like state: chains that keep the unit's state; null: none
@@ -137,6 +138,13 @@ struct CdApplyArgs {
 struct BitTransposeArgs {
     const uint64_t* src;  // [n_rows, src_row_words]
     size_t src_row_words;
+// counts[i, j] += chains in which units i and j are both on, for j <= i; the diagonal counts single units.
+struct PairCountsArgs {
+    const uint64_t* state;  // [n_words, n_units]: a bit a chain
+    int64_t n_words, n_units;
+    int64_t* counts;  // [n_units, n_units]
+};
+
     int64_t n_rows;  // rows of src; absent rows of the last block count as zero
     size_t word;     // which word column of src
     uint64_t* dst;   // row j at dst + j * dst_row_words

@@ -39,10 +39,10 @@ py::array_t<uint64_t> graph_gibbs(const py::array& words, int64_t batch, const p
     return out;
 }
 
-py::array_t<uint64_t> dense_gibbs(const py::array& words, int64_t batch, const py::array& w, const py::array& bias,
-                                  const py::object& clamp, bool spin, const py::array& temperatures,
-                                  const py::object& order, uint64_t seed, uint64_t offset, uint64_t offset_step,
-                                  int64_t first_sample) {
+py::tuple dense_gibbs(const py::array& words, int64_t batch, const py::array& w, const py::array& bias,
+                      const py::object& clamp, bool spin, const py::array& temperatures, const py::object& order,
+                      bool asynchronous, int64_t counted_sweeps, uint64_t seed, uint64_t offset, uint64_t offset_step,
+                      int64_t first_sample) {
     hc_dense_args a{};
     a.struct_size = sizeof a;
     const py::ssize_t n = extent(words, "state", 0, 2), row = hc_bit_words(batch);
@@ -62,11 +62,19 @@ py::array_t<uint64_t> dense_gibbs(const py::array& words, int64_t batch, const p
     a.offset = offset;
     a.offset_step = offset_step;
     a.first_sample = first_sample;
+    a.asynchronous = asynchronous;
+    a.counted_sweeps = counted_sweeps;
+    py::object pairs = py::none();
+    if (counted_sweeps) {
+        py::array_t<int64_t> counts({n, n});
+        a.pairs = counts.mutable_data();
+        pairs = std::move(counts);
+    }
     py::array_t<uint64_t> out({n, row});
     a.state = out.mutable_data();
     std::copy(start, start + n * row, a.state);
     run([&] { return hc_dense_gibbs(&a); });
-    return out;
+    return py::make_tuple(out, pairs);
 }
 
 }  // namespace
@@ -76,8 +84,9 @@ void bind_graph(py::module_& m) {
           py::arg("weights"), py::arg("bias"), py::arg("colors"), py::arg("clamp"), py::arg("spin"),
           py::arg("temperatures"), py::arg("seed"), py::arg("offset"), py::arg("first_sample"));
     m.def("dense_gibbs", &dense_gibbs, py::arg("words"), py::arg("batch"), py::arg("w"), py::arg("b"), py::arg("clamp"),
-          py::arg("spin"), py::arg("temperatures"), py::arg("order"), py::arg("seed"), py::arg("offset"),
-          py::arg("offset_step"), py::arg("first_sample"));
+          py::arg("spin"), py::arg("temperatures"), py::arg("order"), py::arg("asynchronous"),
+          py::arg("counted_sweeps"), py::arg("seed"), py::arg("offset"), py::arg("offset_step"),
+          py::arg("first_sample"));
 }
 
 }  // namespace hc_python

@@ -101,7 +101,7 @@ def dense_gibbs(
     offset: int,
     offset_step: int,
     first_sample: int,
-) -> NDArray[np.uint64]: ...
+) -> tuple[NDArray[np.uint64], NDArray[np.int64] | None]: ...
 
 # bind_matmul.cpp
 def matmul(
@@ -118,6 +118,8 @@ def linear(
 # bind_linear.cpp
 def linear_backward(
     x: NDArray[np.float32], w: NDArray[np.float32], y: NDArray[np.float32], dy: NDArray[np.float32], activation: int
+    asynchronous: bool,
+    counted_sweeps: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
 
 # bind_elementwise.cpp

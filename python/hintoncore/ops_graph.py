@@ -116,12 +116,13 @@ def dense_gibbs(
     clamp: Array | None = None,
     spin: bool = False,
     order: str = "sequential",
+    count_pairs: int = 0,
     first_sample: int = 0,
 ) -> Any:
     """Single-site Gibbs sampling of a fully connected Boltzmann machine, many chains at once.
 
     The energy is ``E(s) = -1/2 s^T w s - b^T s``, with s in {0, 1}, or in {-1, +1} when `spin`. A sweep updates every
-    unit once, one after the other, each from its conditional given all others as they are then:
+    free unit once, one after the other, each from its conditional given all others as they are then:
     ``P(s_i = 1) = sigmoid((b_i + sum_j w_ij s_j) / T)``, and with `spin` ``P(s_i = +1)`` is the same with a factor 2.
 
     Parameters
@@ -140,10 +141,14 @@ def dense_gibbs(
         Divides the energy; an array gives one temperature a sweep. The schedule that Ackley, Hinton and Sejnowski write
         as 2@20, 2@15, 2@12, 4@10 is ``sweeps=10, temperature=numpy.repeat([20, 15, 12, 10], [2, 2, 2, 4])``.
     clamp : bool array, shape (N,) or (B, N), optional
-        True where a unit keeps its state, in all chains or in each.
-    order : {"sequential", "random"}
+        True where a unit keeps its state, in all chains or in each. Units clamped in all chains cost nothing.
+    order : {"sequential", "random", "asynchronous"}
         Units in the order 0, 1, ..., N-1; or in an order drawn for each sweep and shared by the chains: that of
-        ``rng.permutation(N)``, drawn before the sweep.
+        ``rng.permutation(N)``, drawn before the sweep. "asynchronous" is the unit of time of the 1985 paper: as many
+        probes as there are free units (not clamped in all chains), each of a free unit drawn at random, so that a unit
+        gets one chance on average; the chains share the probes.
+    count_pairs : int in [0, sweeps]
+        Count pairs of units after each of so many last sweeps.
     first_sample : int
         Index of the first chain in a larger batch, a multiple of 64: splitting a batch does not change the draws.
 
@@ -151,16 +156,20 @@ def dense_gibbs(
     -------
     BitMatrix or array of float32, shape (B, N)
         The chains after the sweeps, of the same kind as `state`, which is not changed.
+    pairs : array of int64, shape (N, N), only when `count_pairs`
+        How many times units i and j were on together, over chains and counted sweeps; singles on the diagonal. Divided
+        by ``B * count_pairs`` it is the p_ij of the learning rule (eq. 9 of the paper).
 
     Raises
     ------
     ValueError, TypeError
         For shapes that do not agree, states other than 0 and 1, couplings that are not symmetric, not finite or not
-        zero on the diagonal, temperatures <= 0, another `order`.
+        zero on the diagonal, temperatures <= 0, another `order`, `count_pairs` above `sweeps`.
 
     References
     ----------
-    Ackley, Hinton and Sejnowski (1985), A learning algorithm for Boltzmann machines, Cognitive Science 9, eq. 1 and 3.
+    Ackley, Hinton and Sejnowski (1985), A learning algorithm for Boltzmann machines, Cognitive Science 9, eq. 1, 3 and
+    section 4.
 
     Examples
     --------
@@ -172,16 +181,17 @@ def dense_gibbs(
     """
     chains = state if isinstance(state, BitMatrix) else BitMatrix.from_dense(as_float32(state, "state", 2))
     schedule = temperatures(temperature, sweeps)
-    if order not in ("sequential", "random"):
-        raise ValueError(f"order: expected 'sequential' or 'random', got {order!r}")
-    step = 1 if order == "sequential" else 3
+    if order not in ("sequential", "random", "asynchronous"):
+        raise ValueError(f"order: expected 'sequential', 'random' or 'asynchronous', got {order!r}")
+    step = 3 if order == "random" else 1
+    count_pairs = as_int(count_pairs, "count_pairs", 0, len(schedule))
     weights, bias = as_float32(w, "w", 2), as_float32(b, "b", 1)
     mask = None if clamp is None else clamp_words(clamp, chains)
     first_sample = as_int(first_sample, "first_sample", 0, 2**34)
     generator = as_generator(rng)
     with generator.reserve(step * len(schedule)) as offset:
         orders = None if step == 1 else _orders(generator.seed, offset, len(schedule), chains.shape[1])
-        words = _core.dense_gibbs(
+        words, pairs = _core.dense_gibbs(
             chains.words,
             chains.batch,
             weights,
@@ -190,12 +200,15 @@ def dense_gibbs(
             bool(spin),
             schedule,
             orders,
+            order == "asynchronous",
+            count_pairs,
             generator.seed,
             (offset + step - 1) % 2**64,
             step,
             first_sample,
         )
-    return _as_given(state, BitMatrix._of(words, chains.batch))
+    result = _as_given(state, BitMatrix._of(words, chains.batch))
+    return (result, pairs) if count_pairs else result
 
 
 def _orders(seed: int, offset: int, sweeps: int, n: int) -> NDArray[np.int32]:

@@ -720,12 +720,13 @@ def dense_gibbs(
     spin: bool = False,
     order: str = "sequential",
     first_sample: int = 0,
-) -> NDArray[np.uint8]:
+) -> Any:
     """Gibbs sampling of a fully connected Boltzmann machine, unit by unit [8]_ eq. 3.
 
-    As :func:`graph_gibbs`, each unit a colour of its own. In "random" order a sweep consumes three offsets: two for
+    The draw of a unit is that of (seed, offset, unit, chain). In "random" order a sweep consumes three offsets: two for
     the order, the stable sort of ``high + low 2^-23`` with uniform numbers of the first and of the second, one for
-    the draws.
+    the draws. In an "asynchronous" sweep probe k is of free unit number ``floor(u m)`` of m, u the draw of (seed, offset,
+    unit 2^32 - 1, sample k), and the state it draws is that of (seed, offset, unit k, chain).
 
     Parameters
     ----------
@@ -736,38 +737,43 @@ def dense_gibbs(
     seed, offset : int
     sweeps, temperature, clamp, spin, first_sample
         As in :func:`graph_gibbs`.
-    order : {"sequential", "random"}
+    order : {"sequential", "random", "asynchronous"}
+    count_pairs : int
+        Count pairs that are on together after each of so many last sweeps.
 
     Returns
     -------
     array of uint8 (0 or 1), shape [B, N]
     """
-    weights = np.asarray(w, dtype=np.float64)
-    n = len(weights)
-    rows, columns = np.nonzero(~np.eye(n, dtype=bool))
-    indptr = np.arange(n + 1) * (n - 1)
+    weights, bias = np.asarray(w, dtype=np.float64), np.asarray(b, dtype=np.float64)
     schedule = np.broadcast_to(np.asarray(temperature, dtype=np.float64), (sweeps,))
     bits = np.array(state, dtype=np.uint8)
     step = 3 if order == "random" else 1
     for sweep in range(sweeps):
-        at = offset + step * sweep
-        rank = np.arange(n)
+        at = offset + step * (sweep + 1) - 1
+        probes = numbers = free
         if order == "random":
-            rank[np.argsort(flat_uniforms(seed, at, n) + flat_uniforms(seed, at + 1, n) * 2.0**-23, kind="stable")] = (
-                np.arange(n)
-            )
-        bits = graph_gibbs(
-            bits,
-            indptr,
-            columns,
-            weights[rows, columns],
-            b,
-            seed=seed,
-            offset=at + step - 1,
-            temperature=schedule[sweep],
-            colors=rank,
-            clamp=clamp,
-            spin=spin,
-            first_sample=first_sample,
-        )
-    return bits
+            ranks = flat_uniforms(seed, at - 2, n) + flat_uniforms(seed, at - 1, n) * 2.0**-23
+            permutation = np.argsort(ranks, kind="stable")
+            probes = numbers = permutation[np.isin(permutation, free)]
+        elif order == "asynchronous":
+            numbers = np.arange(len(free))
+            chosen = _uniforms(seed, at, np.asarray(0xFFFFFFFF, dtype=np.uint64), numbers.astype(np.uint64))
+            probes = free[np.floor(chosen * len(free)).astype(np.intp)]
+        for unit, number in zip(probes, numbers, strict=True):
+            values = 2.0 * bits - 1.0 if spin else bits.astype(np.float64)
+            x = (2.0 if spin else 1.0) * (bias[unit] + values @ weights[unit])
+            uniform = _uniforms(seed, at, np.asarray(number, dtype=np.uint64), chain)
+            with np.errstate(over="ignore"):
+                on = uniform * (1.0 + np.exp(-x / schedule[sweep])) < 1.0
+            bits[:, unit] = np.where(fixed[:, unit], bits[:, unit], on)
+        if sweep >= sweeps - count_pairs:
+            pairs += bits.T.astype(np.int64) @ bits.astype(np.int64)
+    return (bits, pairs) if count_pairs else bits
+    count_pairs: int = 0,
+    pairs : array of int64, shape [N, N], only when `count_pairs`
+    batch, n = bits.shape
+    fixed = np.zeros((batch, n), dtype=bool) if clamp is None else np.broadcast_to(np.asarray(clamp), (batch, n))
+    free = np.flatnonzero(~fixed.all(axis=0))
+    chain = (first_sample + np.arange(batch)).astype(np.uint64)
+    pairs = np.zeros((n, n), dtype=np.int64)

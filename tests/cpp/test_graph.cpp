@@ -107,6 +107,31 @@ hc_dense_args dense_arguments(const Problem& p, const Floats& w, Words* state) {
     return a;
 }
 
+void test_pairs(const Problem& p, const Floats& w) {
+    std::vector<int64_t> want;
+    for (const std::string& level : levels())
+        for (const int threads : {1, 2, 8}) {
+            CHECK_OK(hc_set_isa(level.c_str()));
+            Words state = p.state;
+            std::vector<int64_t> pairs(static_cast<size_t>(p.n * p.n), -1);
+            hc_dense_args a = dense_arguments(p, w, &state);
+            a.clamp = p.clamp.data();
+            a.asynchronous = 1;
+            a.counted_sweeps = 2;
+            a.pairs = pairs.data();
+            a.threads = threads;
+            CHECK_OK(hc_dense_gibbs(&a));
+            if (want.empty()) want = pairs;
+            CHECK(pairs == want);
+            for (int64_t i = 0; i < p.n; ++i)
+                for (int64_t j = 0; j < p.n; ++j) {
+                    CHECK(pairs[i * p.n + j] == pairs[j * p.n + i]);
+                    CHECK(pairs[i * p.n + j] >= 0 && pairs[i * p.n + j] <= pairs[i * p.n + i]);
+                    CHECK(pairs[i * p.n + i] <= 2 * p.batch);
+                }
+        }
+}
+
 void test_dense() {
     for (const auto& [n, batch] : {std::pair<int64_t, int64_t>{1, 1}, {15, 64}, {17, 65}, {61, 3}, {130, 330}}) {
         const Problem p = make_problem(n, batch, 100, static_cast<uint64_t>(n));
@@ -132,9 +157,17 @@ void test_dense() {
                     CHECK(state == want);
                 }
         }
+        test_pairs(p, w);
         CHECK_OK(hc_set_isa(nullptr));
         Words state = p.state;
         hc_dense_args a = dense_arguments(p, w, &state);
+        a.asynchronous = 1;
+        a.order = order.data();
+        CHECK_REFUSED(hc_dense_gibbs(&a), "order");
+        a.order = nullptr;
+        a.counted_sweeps = a.sweeps + 1;
+        CHECK_REFUSED(hc_dense_gibbs(&a), "counted_sweeps");
+        a = dense_arguments(p, w, &state);
         w[0] = 1.0f;
         CHECK_REFUSED(hc_dense_gibbs(&a), "diagonal");
         w[0] = 0.0f;

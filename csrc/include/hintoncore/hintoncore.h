@@ -179,7 +179,8 @@ typedef struct hc_graph_args {
 } hc_graph_args;
 HC_API hc_status hc_graph_gibbs(const hc_graph_args* args);
 
-/* The same for a fully connected machine, unit by unit: no two units are updated at once. */
+/* The same for a fully connected machine, unit by unit: no two units are updated at once. Units clamped in every chain are
+ * passed over. */
 typedef struct hc_dense_args {
     size_t struct_size;
     int64_t n_units, batch;
@@ -267,5 +268,8 @@ HC_API hc_status hc_bench_copy(int64_t n_bytes, int64_t iterations, double* byte
 
 #ifdef __cplusplus
 }
+    int asynchronous;       /* nonzero: a sweep is as many probes of units drawn at random as there are free ones */
+    int64_t counted_sweeps; /* of how many last sweeps `pairs` has the sums; in 0 .. sweeps */
+    int64_t* pairs;         /* [n_units, n_units], written: times that both units were on; NULL: not wanted */
 #endif
 #endif /* HINTONCORE_H */
