@@ -67,20 +67,14 @@ void gibbs_step(const hc_gibbs_args& p) {
     if (p.out_dense) unpack_rows(out_rows, p.batch, n_out, p.out_dense, p.threads);
 }
 
-void checked_cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
+// What an update and a gradient both ask of their arguments.
+template <class Args>
+void require_phases(const Args& p) {
     require_rbm(p.batch, p.n_visible, p.n_hidden);
     require((p.v0_bits != nullptr) != (p.v0_dense != nullptr), "v0_bits, v0_dense: give exactly one of the two");
     require_pointer(p.w, "w");
     require_pointer(p.b_vis, "b_vis");
     require_pointer(p.b_hid, "b_hid");
-    const int velocities = (p.vel_w != nullptr) + (p.vel_vis != nullptr) + (p.vel_hid != nullptr);
-    require(velocities == 0 || velocities == 3, "velocity: give all three arrays or none");
-    require(p.k >= 1, "k: expected at least 1");
-    require(std::isfinite(p.lr) && p.lr >= 0.0f, "lr: expected a finite value, at least 0");
-    require(p.momentum >= 0.0f && p.momentum < 1.0f, "momentum: expected a value in [0, 1)");
-    require(p.momentum == 0.0f || velocities == 3, "velocity: momentum above 0 needs it");
-    require(std::isfinite(p.weight_decay) && p.weight_decay >= 0.0f,
-            "weight_decay: expected a finite value, at least 0");
     if (p.chains) {
         require_size(p.n_chains, "n_chains");
         require_elements(p.n_chains, p.n_visible, "chains");
@@ -89,7 +83,36 @@ void checked_cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
     require_threads(p.threads);
     require_finite(p.b_vis, p.n_visible, "b_vis");
     require_finite(p.b_hid, p.n_hidden, "b_hid");
+}
+
+void checked_cd_update(const hc_cd_args& p, hc_cd_stats* stats) {
+    require_phases(p);
+    const int velocities = (p.vel_w != nullptr) + (p.vel_vis != nullptr) + (p.vel_hid != nullptr);
+    require(velocities == 0 || velocities == 3, "velocity: give all three arrays or none");
+    require(p.k >= 1, "k: expected at least 1");
+    require(std::isfinite(p.lr) && p.lr >= 0.0f, "lr: expected a finite value, at least 0");
+    require(p.momentum >= 0.0f && p.momentum < 1.0f, "momentum: expected a value in [0, 1)");
+    require(p.momentum == 0.0f || velocities == 3, "velocity: momentum above 0 needs it");
+    require(std::isfinite(p.weight_decay) && p.weight_decay >= 0.0f,
+            "weight_decay: expected a finite value, at least 0");
     cd_update(p, stats);
+}
+
+void checked_cd_gradient(const hc_cd_gradient_args& p, hc_cd_stats* stats) {
+    require_phases(p);
+    const int negatives = (p.neg_w != nullptr) + (p.neg_b_vis != nullptr) + (p.neg_b_hid != nullptr);
+    require(negatives == 0 || negatives == 3, "negative: give all three arrays or none");
+    require(p.k >= (p.chains ? 0 : 1), "k: expected at least 1, or at least 0 with chains");
+    require_pointer(p.grad_w, "grad_w");
+    require_pointer(p.data_vis, "data_vis");
+    require_pointer(p.data_hid, "data_hid");
+    require_pointer(p.model_vis, "model_vis");
+    require_pointer(p.model_hid, "model_hid");
+    if (negatives) {
+        require_finite(p.neg_b_vis, p.n_visible, "negative: b_vis");
+        require_finite(p.neg_b_hid, p.n_hidden, "negative: b_hid");
+    }
+    cd_gradient(p, stats);
 }
 
 }  // namespace
@@ -103,6 +126,10 @@ hc_status hc_gibbs_step(const hc_gibbs_args* args) {
 
 hc_status hc_cd_update(const hc_cd_args* args, hc_cd_stats* stats) {
     return hc::at_border([&] { hc::checked_cd_update(hc::read_args(args), stats); });
+}
+
+hc_status hc_cd_gradient(const hc_cd_gradient_args* args, hc_cd_stats* stats) {
+    return hc::at_border([&] { hc::checked_cd_gradient(hc::read_args(args), stats); });
 }
 
 }  // extern "C"

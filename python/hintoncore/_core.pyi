@@ -71,6 +71,27 @@ def cd_update(
     seed: int,
     offset: int,
 ) -> dict[str, float | None]: ...
+def cd_gradient(
+    v0: NDArray[np.uint64] | NDArray[np.float32],
+    packed: bool,
+    batch: int,
+    w: NDArray[np.float32],
+    b_vis: NDArray[np.float32],
+    b_hid: NDArray[np.float32],
+    k: int,
+    negative: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]] | None,
+    chains: NDArray[np.uint64] | None,
+    n_chains: int,
+    out: NDArray[np.float32],
+    seed: int,
+    offset: int,
+) -> tuple[
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+    dict[str, float | None],
+]: ...  # means of v0, p(h|v0), vk, p(h|vk); the gradient of w goes to out
 
 # bind_graph.cpp
 def graph_gibbs(

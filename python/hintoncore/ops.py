@@ -18,11 +18,14 @@ from ._validate import Array, as_float32, as_int, as_number, in_place, like
 from .bitmatrix import BitMatrix
 from .generator import RngLike, as_generator
 from .ops_dense import exp, linear, linear_backward, log, matmul, sigmoid, softplus, tanh
+from .ops_gradient import CDGradient, cd_gradient
 from .ops_graph import dense_gibbs, graph_gibbs
 from .ops_likelihood import anneal, exact_log_z
 
 __all__ = [
+    "CDGradient",
     "anneal",
+    "cd_gradient",
     "cd_update",
     "dense_gibbs",
     "exact_log_z",

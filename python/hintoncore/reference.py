@@ -24,6 +24,7 @@ References
        IEEE PAMI 6, 1984.
 .. [8] D. H. Ackley, G. E. Hinton, T. J. Sejnowski, "A learning algorithm for Boltzmann machines", Cognitive Science
        9, 1985.
+.. [9] T. Tieleman, G. E. Hinton, "Using fast weights to improve persistent contrastive divergence", ICML 2009.
 """
 
 from __future__ import annotations
@@ -387,7 +388,13 @@ def gibbs_step(
 
 
 def cd_gradient(
-    v0: ArrayLike, vk: ArrayLike, w: ArrayLike, b_hid: ArrayLike
+    v0: ArrayLike,
+    vk: ArrayLike,
+    w: ArrayLike,
+    b_hid: ArrayLike,
+    *,
+    negative_w: ArrayLike | None = None,
+    negative_b_hid: ArrayLike | None = None,
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Contrastive-divergence gradient, [2]_ eq. 15 and [4]_ eq. 9.
 
@@ -399,6 +406,8 @@ def cd_gradient(
     vk : array of 0 and 1, shape [C, V]
     w : array, shape [V, H]
     b_hid : array, shape [H]
+    negative_w, negative_b_hid : arrays, shapes [V, H], [H], optional
+        Parameters of the negative phase when they are others, as with fast weights [9]_.
 
     Returns
     -------
@@ -407,7 +416,12 @@ def cd_gradient(
     v0 = np.asarray(v0, dtype=np.float64)
     vk = np.asarray(vk, dtype=np.float64)
     h0 = linear(v0, w, b_hid, activation="sigmoid")
-    hk = linear(vk, w, b_hid, activation="sigmoid")
+    hk = linear(
+        vk,
+        w if negative_w is None else negative_w,
+        b_hid if negative_b_hid is None else negative_b_hid,
+        activation="sigmoid",
+    )
     return (
         v0.T @ h0 / len(v0) - vk.T @ hk / len(vk),
         v0.mean(axis=0) - vk.mean(axis=0),

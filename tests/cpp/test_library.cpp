@@ -140,6 +140,58 @@ Cd cd(const Shape& s, int k, bool dense_in, bool velocity, int64_t n_chains, int
     return m;
 }
 
+// The gradient of such an update, its chains, and the means it is made of.
+struct Gradient {
+    Floats w, data_vis, data_hid, model_vis, model_hid;
+    Words chains;
+    bool operator==(const Gradient& o) const {
+        return w == o.w && data_vis == o.data_vis && data_hid == o.data_hid && model_vis == o.model_vis &&
+               model_hid == o.model_hid && chains == o.chains;
+    }
+};
+
+Gradient cd_gradient(const Shape& s, int k, bool dense_in, bool other, int64_t n_chains, int threads, uint64_t seed) {
+    Lcg rng(seed);
+    const Floats v0 = dense_in ? fractions(rng, s.batch * s.n_visible) : binary(rng, s.batch * s.n_visible);
+    const Words v0_bits = dense_in ? Words() : pack(v0, s.batch, s.n_visible);
+    const Floats w = integers(rng, s.n_visible * s.n_hidden), neg_w = integers(rng, s.n_visible * s.n_hidden);
+    const Floats b_vis = integers(rng, s.n_visible), b_hid = integers(rng, s.n_hidden);
+    Gradient g;
+    g.w.resize(w.size());
+    g.data_vis.resize(b_vis.size());
+    g.model_vis.resize(b_vis.size());
+    g.data_hid.resize(b_hid.size());
+    g.model_hid.resize(b_hid.size());
+    if (n_chains) g.chains = pack(binary(rng, n_chains * s.n_visible), n_chains, s.n_visible);
+    hc_cd_gradient_args a{};
+    a.struct_size = sizeof a;
+    a.batch = s.batch;
+    a.n_visible = s.n_visible;
+    a.n_hidden = s.n_hidden;
+    a.v0_dense = dense_in ? v0.data() : nullptr;
+    a.v0_bits = dense_in ? nullptr : v0_bits.data();
+    a.w = w.data();
+    a.b_vis = b_vis.data();
+    a.b_hid = b_hid.data();
+    a.neg_w = other ? neg_w.data() : nullptr;
+    a.neg_b_vis = other ? b_vis.data() : nullptr;
+    a.neg_b_hid = other ? b_hid.data() : nullptr;
+    a.chains = n_chains ? g.chains.data() : nullptr;
+    a.n_chains = n_chains;
+    a.k = k;
+    a.grad_w = g.w.data();
+    a.data_vis = g.data_vis.data();
+    a.data_hid = g.data_hid.data();
+    a.model_vis = g.model_vis.data();
+    a.model_hid = g.model_hid.data();
+    a.seed = seed;
+    a.offset = 11;
+    a.threads = threads;
+    CHECK_OK(hc_cd_gradient(&a, nullptr));
+    for (float x : g.w) CHECK(x >= -1.001f && x <= 1.001f);
+    return g;
+}
+
 void test_bits() {
     Lcg rng(1);
     for (const Shape& s : kShapes) {
@@ -203,6 +255,9 @@ void test_cd() {
                 const bool velocity = seed % 2;
                 const Cd one = cd(s, k, dense, velocity, n_chains, 1, seed);
                 for (const int threads : {2, 3, 8}) CHECK(cd(s, k, dense, velocity, n_chains, threads, seed) == one);
+                const Gradient gradient = cd_gradient(s, k, dense, velocity, n_chains, 1, seed);
+                for (const int threads : {2, 3, 8})
+                    CHECK(cd_gradient(s, k, dense, velocity, n_chains, threads, seed) == gradient);
             }
 }
 
@@ -513,6 +568,45 @@ void test_refusals() {
     diverging.momentum = 0.5f;
     check_refused(hc_cd_update(&diverging, nullptr), HC_DIVERGED, "w", __LINE__);
     CHECK_REFUSED(hc_cd_update(&c, nullptr), "w");
+
+    const float good_w[6] = {}, good_vis[2] = {}, good_hid[3] = {};
+    float grad[6] = {}, moments_vis[2] = {}, moments_hid[3] = {};
+    hc_cd_gradient_args d{};
+    d.struct_size = sizeof g;
+    d.batch = 1;
+    d.n_visible = 2;
+    d.n_hidden = 3;
+    d.v0_bits = v0;
+    d.w = good_w;
+    d.b_vis = good_vis;
+    d.b_hid = good_hid;
+    d.k = 1;
+    d.grad_w = grad;
+    d.data_vis = d.model_vis = moments_vis;
+    d.data_hid = d.model_hid = moments_hid;
+    CHECK_OK(hc_cd_gradient(&d, nullptr));
+    const auto gradient_refused = [&](auto&& spoil, const char* word, int line) {
+        hc_cd_gradient_args a = d;
+        spoil(a);
+        check_refused(hc_cd_gradient(&a, nullptr), HC_INVALID_ARGUMENT, word, line);
+    };
+    CHECK_REFUSED(hc_cd_gradient(nullptr, nullptr), "args");
+    gradient_refused([](auto& a) { a.struct_size = 4; }, "struct_size", __LINE__);
+    gradient_refused([](auto& a) { a.v0_bits = nullptr; }, "exactly one", __LINE__);
+    gradient_refused([](auto& a) { a.k = 0; }, "k", __LINE__);
+    gradient_refused([&](auto& a) { a.k = -1, a.chains = chains, a.n_chains = 1; }, "k", __LINE__);
+    gradient_refused([&](auto& a) { a.chains = chains; }, "n_chains", __LINE__);
+    gradient_refused([&](auto& a) { a.neg_w = good_w; }, "negative", __LINE__);
+    gradient_refused([&](auto& a) { a.neg_w = bad_w, a.neg_b_vis = good_vis, a.neg_b_hid = good_hid; }, "negative: w",
+                     __LINE__);
+    gradient_refused([&](auto& a) { a.neg_w = good_w, a.neg_b_vis = good_vis, a.neg_b_hid = bad_b; }, "negative: b_hid",
+                     __LINE__);
+    gradient_refused([](auto& a) { a.grad_w = nullptr; }, "grad_w", __LINE__);
+    gradient_refused([](auto& a) { a.data_vis = nullptr; }, "data_vis", __LINE__);
+    gradient_refused([](auto& a) { a.data_hid = nullptr; }, "data_hid", __LINE__);
+    gradient_refused([](auto& a) { a.model_vis = nullptr; }, "model_vis", __LINE__);
+    gradient_refused([](auto& a) { a.model_hid = nullptr; }, "model_hid", __LINE__);
+    gradient_refused([&](auto& a) { a.w = bad_w; }, "w", __LINE__);
 }
 
 void test_many_callers() {

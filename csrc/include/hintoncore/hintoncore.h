@@ -117,6 +117,48 @@ typedef struct hc_cd_stats {
 } hc_cd_stats;
 HC_API hc_status hc_cd_update(const hc_cd_args* args, hc_cd_stats* stats /* may be NULL */);
 
+/* The gradient of such an update alone, for learning rules of the caller's own: means over the data and over the end of the
+ * negative phase. The negative phase may run under other parameters than the positive one, as with fast weights (Tieleman
+ * and Hinton 2009), or end where it begins (k = 0), when the chains are another sampler's. */
+typedef struct hc_cd_gradient_args {
+    size_t struct_size;
+    int64_t batch, n_visible, n_hidden;
+    const uint64_t* v0_bits; /* as in hc_cd_args */
+    const float* v0_dense;
+    const float* w;     /* [n_visible, n_hidden] */
+    const float* b_vis; /* [n_visible] */
+    const float* b_hid; /* [n_hidden] */
+    const float* neg_w; /* parameters of the negative phase; all three, or none: the same */
+    const float* neg_b_vis;
+    const float* neg_b_hid;
+    uint64_t* chains; /* persistent visible states [n_visible, words(n_chains)], advanced; NULL: CD */
+    int64_t n_chains;
+    int k;                 /* >= 1, or 0 with chains: they are looked at as they are */
+    float* grad_w;         /* [n_visible, n_hidden], mean of v0 p(h|v0)^T minus mean of vk p(h|vk)^T */
+    float* data_vis;       /* [n_visible], mean of v0 */
+    float* data_hid;       /* [n_hidden], mean of p(h|v0) */
+    float* model_vis;      /* [n_visible], mean of vk */
+    float* model_hid;      /* [n_hidden], mean of p(h|vk) */
+    uint64_t seed, offset; /* uses offsets offset .. offset + 2k - 1 */
+    int threads;
+} hc_cd_gradient_args;
+HC_API hc_status hc_cd_gradient(const hc_cd_gradient_args* args, hc_cd_stats* stats /* may be NULL */);
+
+/* Sums of outer products added to weights, for delta rules and Hebbian statistics:
+ *   w += rate * sum over the batch of x y^T,  b += rate * sum over the batch of y. */
+typedef struct hc_outer_args {
+    size_t struct_size;
+    int64_t batch, n_in, n_out;
+    const uint64_t* x_bits; /* [n_in, words(batch)], or NULL */
+    const float* x_dense;   /* [batch, n_in], or NULL; exactly one of the two */
+    const float* y;         /* [batch, n_out] */
+    float* w;               /* [n_in, n_out], updated */
+    float* b;               /* [n_out], updated, or NULL */
+    float rate;
+    int threads;
+} hc_outer_args;
+HC_API hc_status hc_outer_update(const hc_outer_args* args);
+
 /* Annealed importance sampling between a base-rate model and the RBM (Neal 2001; Salakhutdinov and Murray 2008), many
  * independent chains. At inverse temperature beta the unnormalised distribution is
  *   f(v) = exp(((1 - beta) b_base + beta b_vis) . v) prod_j (1 + exp(beta (b_hid_j + v . w_j)))
