@@ -572,7 +572,7 @@ void test_refusals() {
     const float good_w[6] = {}, good_vis[2] = {}, good_hid[3] = {};
     float grad[6] = {}, moments_vis[2] = {}, moments_hid[3] = {};
     hc_cd_gradient_args d{};
-    d.struct_size = sizeof g;
+    d.struct_size = sizeof d;
     d.batch = 1;
     d.n_visible = 2;
     d.n_hidden = 3;
