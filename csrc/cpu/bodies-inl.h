@@ -21,6 +21,7 @@ constexpr int kRowUnroll = HC_ROW_UNROLL;
 #include "gemm-inl.h"
 #include "bit_product-inl.h"
 #include "sample-inl.h"
+#include "units-inl.h"
 #include "ais-inl.h"
 #include "enumerate-inl.h"
 #include "unit_draws-inl.h"

@@ -49,6 +49,24 @@ struct SampleRowsArgs {
     float prob_scale;
 };
 
+// States of any type of unit, as floats, from pre-activations: a tile of rows and of units (or of groups of softmax units).
+struct SampleUnitsArgs {
+    int type;        // hc_unit_type
+    const float* x;  // [n_rows, stride]
+    ptrdiff_t stride;
+    int64_t n_rows;
+    int64_t first_sample;  // sample index of row 0, a multiple of 64
+    uint32_t first_unit;   // unit index of column 0, a multiple of 32; softmax: index of the first group
+    int64_t n_units;       // columns; softmax: a multiple of group
+    int64_t group;         // columns of a softmax group
+    const float* std;      // [n_units], Gaussian; null: 1
+    uint64_t seed, offset;
+    float* states;   // [n_rows, stride]
+    float* means;    // [n_rows, stride]; null: not wanted
+    float* scratch;  // softmax: unit_scratch_floats(group) floats, 64-byte aligned
+};
+static inline int64_t unit_scratch_floats(int64_t group) { return 2 * (group + 16) * 16; }
+
 // change[r] = sum over the units of softplus(to * x) - softplus(from * x).
 struct SoftplusChangeArgs {
     const float* x;  // [n_rows, x_stride]

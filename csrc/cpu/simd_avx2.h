@@ -45,6 +45,9 @@ static inline vf max(vf a, vf b) { return _mm256_max_ps(a, b); }                
 static inline vf fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }      // one rounding, everywhere
 static inline vf fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }    // c - a*b, one rounding
 static inline vf mul_add(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }  // the fast form
+static inline vf sqrt(vf a) { return _mm256_sqrt_ps(a); }
+// Computes x before what follows in the source: a chain of additions in another order waits for itself.
+static inline __attribute__((always_inline)) void keep_here(vf& x) { asm volatile("" : "+x"(x)); }
 static inline vf abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 static inline vf round_nearest(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 

@@ -74,6 +74,9 @@ static inline float fma1(float a, float b, float c) {
 static inline vf fma(vf a, vf b, vf c) { HC_MAP(vf, fma1(a.v[i], b.v[i], c.v[i])); }
 static inline vf fnma(vf a, vf b, vf c) { HC_MAP(vf, fma1(-a.v[i], b.v[i], c.v[i])); }  // c - a*b, one rounding
 static inline vf mul_add(vf a, vf b, vf c) { HC_MAP(vf, a.v[i] * b.v[i] + c.v[i]); }    // the fast form
+static inline vf sqrt(vf a) { HC_MAP(vf, sqrtf(a.v[i])); }
+// Computes x before what follows in the source: a chain of additions in another order waits for itself.
+static inline void keep_here(vf&) {}
 static inline vf abs(vf a) { HC_MAP(vf, fabsf(a.v[i])); }
 static inline vf round_nearest(vf a) { HC_MAP(vf, nearbyintf(a.v[i])); }
 

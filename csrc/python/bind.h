@@ -15,5 +15,6 @@ void bind_linear(pybind11::module_& m);
 void bind_matmul(pybind11::module_& m);
 void bind_random(pybind11::module_& m);
 void bind_rbm(pybind11::module_& m);
+void bind_units(pybind11::module_& m);
 
 }  // namespace hc_python

@@ -37,4 +37,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     hc_python::bind_matmul(m);
     hc_python::bind_random(m);
     hc_python::bind_rbm(m);
+    hc_python::bind_units(m);
 }

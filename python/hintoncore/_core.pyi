@@ -143,6 +143,18 @@ def linear_backward(
     counted_sweeps: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
 
+# bind_units.cpp
+def sample_units(
+    type: int,
+    x: NDArray[np.float32],
+    group: int,
+    std: NDArray[np.float32] | None,
+    seed: int,
+    offset: int,
+    first_sample: int,
+    return_means: bool,
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]: ...
+
 # bind_elementwise.cpp
 def exp(x: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]: ...
 def log(x: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]: ...

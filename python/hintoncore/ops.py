@@ -21,6 +21,7 @@ from .ops_dense import exp, linear, linear_backward, log, matmul, sigmoid, softp
 from .ops_gradient import CDGradient, cd_gradient
 from .ops_graph import dense_gibbs, graph_gibbs
 from .ops_likelihood import anneal, exact_log_z
+from .ops_units import sample_units
 
 __all__ = [
     "CDGradient",
@@ -36,6 +37,7 @@ __all__ = [
     "linear_backward",
     "log",
     "matmul",
+    "sample_units",
     "sigmoid",
     "softplus",
     "tanh",

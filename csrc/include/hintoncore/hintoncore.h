@@ -92,6 +92,35 @@ typedef struct hc_gibbs_args {
 } hc_gibbs_args;
 HC_API hc_status hc_gibbs_step(const hc_gibbs_args* args);
 
+/* Types of unit, and the conditional distribution of a state given the total input x (bias included). */
+typedef enum hc_unit_type {
+    HC_UNIT_BERNOULLI = 0, /* 0 or 1: P(1) = sigmoid(x) */
+    HC_UNIT_SPIN = 1,      /* -1 or +1: P(+1) = sigmoid(2 x) */
+    HC_UNIT_SOFTMAX = 2,   /* one of a group of columns is 1, the others 0: P(k) = exp(x_k) / sum_j exp(x_j) */
+    HC_UNIT_GAUSSIAN = 3,  /* normal with mean x */
+    HC_UNIT_NRELU = 4,     /* max(0, normal with mean x and variance sigmoid(x)) (Nair and Hinton 2010) */
+    HC_UNIT_STEPPED_SIGMOID = 5 /* 0, 1, 2, ...: the Bernoulli units with inputs x - 1/2, x - 3/2, ... that are on */
+} hc_unit_type;
+
+/* states[b, u] drawn from the conditional distribution, and its means. One draw a unit (softmax: a group, whose number is
+ * its unit index); Gaussian and NReLU units are drawn in pairs u, u + 16 of each 32 by Box and Muller: the radius from the
+ * draw of the first, the angle from that of the second. The mean of NReLU units is softplus(x), that of the stack of
+ * sigmoids they stand for. */
+typedef struct hc_units_args {
+    size_t struct_size;
+    int type; /* hc_unit_type */
+    int64_t batch, n_units;
+    int64_t group;    /* softmax: columns of a group, >= 2, a divisor of n_units; otherwise ignored */
+    const float* x;   /* [batch, n_units], finite */
+    const float* std; /* [n_units], > 0: standard deviations of Gaussian units; NULL: 1 */
+    uint64_t seed, offset;
+    int64_t first_sample; /* sample index of row 0, a multiple of 64: draws do not change when a batch is split */
+    float* states;        /* [batch, n_units] */
+    float* means;         /* [batch, n_units], or NULL */
+    int threads;
+} hc_units_args;
+HC_API hc_status hc_sample_units(const hc_units_args* args);
+
 /* One update by k-step contrastive divergence (Hinton 2002), or by persistent CD (Tieleman 2008) when chains are given. */
 typedef struct hc_cd_args {
     size_t struct_size;
