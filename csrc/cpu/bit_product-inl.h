@@ -99,6 +99,8 @@ static HC_INLINE void bit_product_groups(const char* tables, const uint64_t* cod
 #pragma GCC unroll 8
         for (int k = 0; k < kRows; ++k)
             sum[k] = add(sum[k], load(reinterpret_cast<const float*>(table + entry_offset<kGroup>(code[k]))));
+#pragma GCC unroll 8
+        for (int k = 0; k < kRows; ++k) keep_here(sum[k]);
         bit_product_groups<kRows, kGroup + 1, kGroups>(tables, code, sum);
     }
 }
@@ -142,7 +144,10 @@ static inline void bit_product_prefetch(const BitProductArgs* a, int64_t first_i
     const int64_t left = a->n_inputs - first_input, n_inputs = left < kChunkInputs ? left : kChunkInputs;
     const float* w = a->weights + first_input * a->input_stride + first_unit * a->unit_stride;
     if (a->unit_stride == 1) {
-        for (int64_t i = 0; i < n_inputs; ++i) __builtin_prefetch(w + i * a->input_stride);
+        for (int64_t i = 0; i < n_inputs; ++i) {
+            __builtin_prefetch(w + i * a->input_stride);
+            __builtin_prefetch(w + i * a->input_stride + kLanes - 1);
+        }
     } else {
         const int n_units = a->n_units - first_unit < kLanes ? a->n_units - first_unit : kLanes;
         for (int u = 0; u < n_units; ++u)

@@ -44,7 +44,13 @@ struct Pool {
     void* context = nullptr;
     int64_t n_tiles = 0;
     int wanted = 0;  // workers that may take part
-    std::atomic<int64_t> next{0};
+    // Thread t begins with the t-th of wanted + 1 equal ranges of tiles, the same one in every job, so that what it left in
+    // its caches serves it again; then it helps with the others.
+    struct alignas(64) Range {
+        std::atomic<int64_t> next{0};
+        int64_t end = 0;
+    };
+    std::vector<Range> ranges;
 
     std::mutex sleep_mutex;
     std::condition_variable wake;
@@ -52,8 +58,12 @@ struct Pool {
     bool stop = false;
     std::vector<std::thread> workers;
 
-    void work() {
-        for (int64_t tile; (tile = next.fetch_add(1, std::memory_order_relaxed)) < n_tiles;) fn(context, tile);
+    void work(int thread) {
+        for (int i = 0; i <= wanted; ++i) {
+            Range& range = ranges[static_cast<size_t>((thread + i) % (wanted + 1))];
+            for (int64_t tile; (tile = range.next.fetch_add(1, std::memory_order_relaxed)) < range.end;)
+                fn(context, tile);
+        }
     }
 
     void worker(int index) {
@@ -63,7 +73,7 @@ struct Pool {
             if ((g & kOpen) && (g >> 32) != seen) {
                 if (gate.compare_exchange_weak(g, g + 1, std::memory_order_acq_rel)) {
                     seen = g >> 32;
-                    if (index < wanted) work();
+                    if (index < wanted) work(index + 1);
                     gate.fetch_sub(1, std::memory_order_release);
                 }
                 continue;
@@ -93,7 +103,11 @@ struct Pool {
         context = c;
         n_tiles = tiles;
         wanted = threads - 1;
-        next.store(0, std::memory_order_relaxed);
+        if (static_cast<int>(ranges.size()) < threads) ranges = std::vector<Range>(static_cast<size_t>(threads));
+        for (int t = 0; t < threads; ++t) {
+            ranges[static_cast<size_t>(t)].next.store(t * tiles / threads, std::memory_order_relaxed);
+            ranges[static_cast<size_t>(t)].end = (t + 1) * tiles / threads;
+        }
         while (static_cast<int>(workers.size()) < wanted) {
             const int index = static_cast<int>(workers.size());
             workers.emplace_back([this, index] { worker(index); });
@@ -106,7 +120,7 @@ struct Pool {
             }
             wake.notify_all();
         }
-        work();
+        work(0);
         uint64_t g = gate.fetch_and(~kOpen, std::memory_order_acq_rel);
         for (int spins = 0; g & 0x7FFFFFFFu; ++spins) {
             if (spins < 4096)
