@@ -31,11 +31,16 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     hc_python::bind_ais(m);
     hc_python::bind_bench(m);
     hc_python::bind_bits(m);
+    hc_python::bind_cf(m);
     hc_python::bind_elementwise(m);
     hc_python::bind_graph(m);
+    hc_python::bind_layers(m);
     hc_python::bind_linear(m);
     hc_python::bind_matmul(m);
+    hc_python::bind_outer(m);
+    hc_python::bind_optim(m);
     hc_python::bind_random(m);
     hc_python::bind_rbm(m);
+    hc_python::bind_weight_update(m);
     hc_python::bind_units(m);
 }

@@ -93,6 +93,19 @@ def cd_gradient(
     dict[str, float | None],
 ]: ...  # means of v0, p(h|v0), vk, p(h|vk); the gradient of w goes to out
 
+# bind_weight_update.cpp
+def weight_update(
+    w: NDArray[np.float32],
+    grad: NDArray[np.float32],
+    lr: float,
+    momentum: float,
+    velocity: NDArray[np.float32] | None,
+    weight_decay: float,
+    l1: float,
+    outer: tuple[NDArray[np.float32], NDArray[np.float32]] | None,
+    offsets: tuple[NDArray[np.float32], NDArray[np.float32]] | None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None: ...  # (velocity lambda, mu velocity) with offsets
+
 # bind_graph.cpp
 def graph_gibbs(
     words: NDArray[np.uint64],
@@ -118,6 +131,8 @@ def dense_gibbs(
     spin: bool,
     temperatures: NDArray[np.float32],
     order: NDArray[np.int32] | None,
+    asynchronous: bool,
+    counted_sweeps: int,
     seed: int,
     offset: int,
     offset_step: int,
@@ -136,11 +151,20 @@ def linear(
     out: NDArray[np.float32] | None,
 ) -> NDArray[np.float32]: ...
 
+# bind_outer.cpp
+def outer_update(
+    x: NDArray[Any],
+    packed: bool,
+    batch: int,
+    y: NDArray[np.float32],
+    w: NDArray[np.float32],
+    b: NDArray[np.float32] | None,
+    rate: float,
+) -> None: ...
+
 # bind_linear.cpp
 def linear_backward(
     x: NDArray[np.float32], w: NDArray[np.float32], y: NDArray[np.float32], dy: NDArray[np.float32], activation: int
-    asynchronous: bool,
-    counted_sweeps: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
 
 # bind_units.cpp
@@ -161,6 +185,47 @@ def log(x: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArr
 def sigmoid(x: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]: ...
 def tanh(x: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]: ...
 def softplus(x: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]: ...
+
+# bind_layers.cpp
+def softmax(
+    x: NDArray[np.float32], target: NDArray[Any] | None, scale: float, out: NDArray[np.float32] | None
+) -> float: ...  # the loss; target is int32 labels or float32 rows
+def layer_norm(
+    x: NDArray[np.float32], gain: NDArray[np.float32] | None, shift: NDArray[np.float32] | None, epsilon: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
+def layer_norm_backward(
+    x: NDArray[np.float32],
+    gain: NDArray[np.float32] | None,
+    mean: NDArray[np.float32],
+    inverse_std: NDArray[np.float32],
+    dy: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
+def dropout(
+    x: NDArray[np.float32], rate: float, seed: int, offset: int, first_sample: int, out: NDArray[np.float32]
+) -> None: ...
+def embedding(table: NDArray[np.float32], index: NDArray[np.int32]) -> NDArray[np.float32]: ...
+def embedding_add(
+    table: NDArray[np.float32], index: NDArray[np.int32], source: NDArray[np.float32], scale: float
+) -> None: ...
+
+# bind_optim.cpp
+def optimiser_step(
+    rule: int,
+    w: NDArray[np.float32],
+    grad: NDArray[np.float32],
+    velocity: NDArray[np.float32] | None,
+    square: NDArray[np.float32] | None,
+    lr: float,
+    momentum: float,
+    square_decay: float,
+    epsilon: float,
+    weight_decay: float,
+    decoupled: bool,
+    grad_scale: float,
+    step: int,
+) -> None: ...
+def sum_of_squares(x: NDArray[np.float32]) -> float: ...
+def max_norm(w: NDArray[np.float32], limit: float) -> None: ...
 
 # bind_bench.cpp
 def bench_fma_peak(isa: str, iterations: int) -> float: ...

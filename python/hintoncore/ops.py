@@ -18,29 +18,54 @@ from ._validate import Array, as_float32, as_int, as_number, in_place, like
 from .bitmatrix import BitMatrix
 from .generator import RngLike, as_generator
 from .ops_dense import exp, linear, linear_backward, log, matmul, sigmoid, softplus, tanh
-from .ops_gradient import CDGradient, cd_gradient
+from .ops_gradient import CDGradient, cd_gradient, weight_update
 from .ops_graph import dense_gibbs, graph_gibbs
 from .ops_likelihood import anneal, exact_log_z
+from .ops_nn import (
+    dropout,
+    embedding,
+    embedding_add,
+    layer_norm,
+    layer_norm_backward,
+    softmax,
+    softmax_cross_entropy,
+)
+from .ops_optim import adam_update, max_norm, rmsprop_update, sgd_update, sum_of_squares
 from .ops_units import sample_units
+from .ops_outer import outer_update
 
 __all__ = [
     "CDGradient",
+    "adam_update",
     "anneal",
     "cd_gradient",
     "cd_update",
     "dense_gibbs",
+    "dropout",
+    "embedding",
+    "embedding_add",
     "exact_log_z",
     "exp",
     "gibbs_step",
     "graph_gibbs",
+    "layer_norm",
+    "layer_norm_backward",
     "linear",
     "linear_backward",
     "log",
     "matmul",
+    "max_norm",
+    "outer_update",
+    "rmsprop_update",
     "sample_units",
+    "sgd_update",
     "sigmoid",
+    "softmax",
+    "softmax_cross_entropy",
     "softplus",
+    "sum_of_squares",
     "tanh",
+    "weight_update",
 ]
 
 

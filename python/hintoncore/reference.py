@@ -25,6 +25,7 @@ References
 .. [8] D. H. Ackley, G. E. Hinton, T. J. Sejnowski, "A learning algorithm for Boltzmann machines", Cognitive Science
        9, 1985.
 .. [9] T. Tieleman, G. E. Hinton, "Using fast weights to improve persistent contrastive divergence", ICML 2009.
+.. [10] J. Melchior, A. Fischer, L. Wiskott, "How to center deep Boltzmann machines", JMLR 17, 2016.
 """
 
 from __future__ import annotations
@@ -36,13 +37,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hintoncore.reference_nn import (
+    adam_update,
+    dropout,
+    embedding,
+    embedding_add,
+    layer_norm,
+    layer_norm_backward,
+    max_norm,
+    rmsprop_update,
+    sgd_update,
+    softmax,
+    softmax_cross_entropy,
+)
+
 __all__ = [
     "CDResult",
+    "adam_update",
     "all_states",
     "anneal",
     "cd_gradient",
     "cd_update",
     "dense_gibbs",
+    "dropout",
+    "embedding",
+    "embedding_add",
     "exact_log_z",
     "exp",
     "flat_uniforms",
@@ -50,20 +69,29 @@ __all__ = [
     "gibbs_step",
     "graph_gibbs",
     "greedy_colors",
+    "layer_norm",
+    "layer_norm_backward",
     "layer_uniforms",
     "linear",
     "linear_backward",
     "log",
     "matmul",
+    "max_norm",
+    "outer_update",
     "pack_bits",
     "philox4x32_10",
+    "rmsprop_update",
     "sample_units",
+    "sgd_update",
     "sigmoid",
+    "softmax",
+    "softmax_cross_entropy",
     "softplus",
     "standard_normals",
     "tanh",
     "transpose_bits",
     "unpack_bits",
+    "weight_update",
 ]
 
 Float64Array = NDArray[np.float64]
@@ -292,6 +320,27 @@ def linear_backward(
 # Packed bits
 
 
+def outer_update(
+    x: ArrayLike, y: ArrayLike, w: ArrayLike, b: ArrayLike, *, rate: float
+) -> tuple[Float64Array, Float64Array]:
+    """Weights and biases after ``w += rate * x^T y`` and ``b += rate * sum over the batch of y``.
+
+    Parameters
+    ----------
+    x : array, shape [B, I]
+    y : array, shape [B, O]
+    w, b : arrays, shapes [I, O] and [O]
+    rate : float
+
+    Returns
+    -------
+    arrays of float64, shapes [I, O] and [O]
+    """
+    inputs, factors = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    weights = np.asarray(w, dtype=np.float64) + rate * (inputs.T @ factors)
+    return weights, np.asarray(b, dtype=np.float64) + rate * factors.sum(axis=0)
+
+
 def pack_bits(x: ArrayLike) -> NDArray[np.uint64]:
     """Words of ``BitMatrix.from_dense(x)``: unit-major, with the samples as the bits.
 
@@ -508,6 +557,52 @@ def cd_gradient(
         v0.mean(axis=0) - vk.mean(axis=0),
         h0.mean(axis=0) - hk.mean(axis=0),
     )
+
+
+def weight_update(
+    w: ArrayLike,
+    grad: ArrayLike,
+    *,
+    lr: float,
+    momentum: float = 0.0,
+    velocity: ArrayLike | None = None,
+    weight_decay: float = 0.0,
+    l1: float = 0.0,
+    outer: tuple[ArrayLike, ArrayLike] | None = None,
+    offsets: tuple[ArrayLike, ArrayLike] | None = None,
+) -> tuple[Float64Array, Float64Array, tuple[Float64Array, Float64Array] | None]:
+    """One step up a gradient with momentum and penalties, [4]_ sections 9 and 10.
+
+        velocity = momentum * velocity + lr * (grad - left^T right - weight_decay * w - l1 * sign(w)),
+
+    ``w = w + velocity``. The outer products are what centring [10]_ and sparsity targets ([4]_ section 11) take off.
+
+    Parameters
+    ----------
+    w, grad : arrays, shape [V, H]
+    lr, momentum, weight_decay, l1 : float
+    velocity : array, shape [V, H], optional
+        Zero when left out.
+    outer : (left [T, V], right [T, H]), optional
+    offsets : (mu [V], lambda [H]), optional
+
+    Returns
+    -------
+    w, velocity : arrays of float64, shape [V, H]
+    sums : (velocity lambda [V], mu velocity [H]), or None without offsets
+    """
+    w = np.asarray(w, dtype=np.float64)
+    gradient = np.asarray(grad, dtype=np.float64) - weight_decay * w - l1 * np.sign(w)
+    if outer is not None:
+        left, right = (np.asarray(factor, dtype=np.float64) for factor in outer)
+        gradient = gradient - left.T @ right
+    old = 0.0 if velocity is None else np.asarray(velocity, dtype=np.float64)
+    new = np.asarray(momentum * old + lr * gradient)
+    sums = None
+    if offsets is not None:
+        mu, lam = (np.asarray(offset, dtype=np.float64) for offset in offsets)
+        sums = (new @ lam, mu @ new)
+    return w + new, new, sums
 
 
 @dataclass(frozen=True)
@@ -814,6 +909,7 @@ def dense_gibbs(
     clamp: ArrayLike | None = None,
     spin: bool = False,
     order: str = "sequential",
+    count_pairs: int = 0,
     first_sample: int = 0,
 ) -> Any:
     """Gibbs sampling of a fully connected Boltzmann machine, unit by unit [8]_ eq. 3.
@@ -839,10 +935,16 @@ def dense_gibbs(
     Returns
     -------
     array of uint8 (0 or 1), shape [B, N]
+    pairs : array of int64, shape [N, N], only when `count_pairs`
     """
     weights, bias = np.asarray(w, dtype=np.float64), np.asarray(b, dtype=np.float64)
     schedule = np.broadcast_to(np.asarray(temperature, dtype=np.float64), (sweeps,))
     bits = np.array(state, dtype=np.uint8)
+    batch, n = bits.shape
+    fixed = np.zeros((batch, n), dtype=bool) if clamp is None else np.broadcast_to(np.asarray(clamp), (batch, n))
+    free = np.flatnonzero(~fixed.all(axis=0))
+    chain = (first_sample + np.arange(batch)).astype(np.uint64)
+    pairs = np.zeros((n, n), dtype=np.int64)
     step = 3 if order == "random" else 1
     for sweep in range(sweeps):
         at = offset + step * (sweep + 1) - 1
@@ -865,10 +967,3 @@ def dense_gibbs(
         if sweep >= sweeps - count_pairs:
             pairs += bits.T.astype(np.int64) @ bits.astype(np.int64)
     return (bits, pairs) if count_pairs else bits
-    count_pairs: int = 0,
-    pairs : array of int64, shape [N, N], only when `count_pairs`
-    batch, n = bits.shape
-    fixed = np.zeros((batch, n), dtype=bool) if clamp is None else np.broadcast_to(np.asarray(clamp), (batch, n))
-    free = np.flatnonzero(~fixed.all(axis=0))
-    chain = (first_sample + np.arange(batch)).astype(np.uint64)
-    pairs = np.zeros((n, n), dtype=np.int64)

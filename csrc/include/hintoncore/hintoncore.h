@@ -94,11 +94,11 @@ HC_API hc_status hc_gibbs_step(const hc_gibbs_args* args);
 
 /* Types of unit, and the conditional distribution of a state given the total input x (bias included). */
 typedef enum hc_unit_type {
-    HC_UNIT_BERNOULLI = 0, /* 0 or 1: P(1) = sigmoid(x) */
-    HC_UNIT_SPIN = 1,      /* -1 or +1: P(+1) = sigmoid(2 x) */
-    HC_UNIT_SOFTMAX = 2,   /* one of a group of columns is 1, the others 0: P(k) = exp(x_k) / sum_j exp(x_j) */
-    HC_UNIT_GAUSSIAN = 3,  /* normal with mean x */
-    HC_UNIT_NRELU = 4,     /* max(0, normal with mean x and variance sigmoid(x)) (Nair and Hinton 2010) */
+    HC_UNIT_BERNOULLI = 0,      /* 0 or 1: P(1) = sigmoid(x) */
+    HC_UNIT_SPIN = 1,           /* -1 or +1: P(+1) = sigmoid(2 x) */
+    HC_UNIT_SOFTMAX = 2,        /* one of a group of columns is 1, the others 0: P(k) = exp(x_k) / sum_j exp(x_j) */
+    HC_UNIT_GAUSSIAN = 3,       /* normal with mean x */
+    HC_UNIT_NRELU = 4,          /* max(0, normal with mean x and variance sigmoid(x)) (Nair and Hinton 2010) */
     HC_UNIT_STEPPED_SIGMOID = 5 /* 0, 1, 2, ...: the Bernoulli units with inputs x - 1/2, x - 3/2, ... that are on */
 } hc_unit_type;
 
@@ -172,6 +172,28 @@ typedef struct hc_cd_gradient_args {
     int threads;
 } hc_cd_gradient_args;
 HC_API hc_status hc_cd_gradient(const hc_cd_gradient_args* args, hc_cd_stats* stats /* may be NULL */);
+
+/* Weights updated from a gradient in one pass:
+ *   velocity = momentum velocity + lr (grad - sum over t of left_t right_t^T - weight_decay w - l1 sign(w)),  w += velocity
+ * and, given offsets mu and lambda, row_sums = velocity lambda and column_sums = mu velocity, by which the biases of a
+ * centred machine follow its weights (Melchior, Fischer and Wiskott 2016). */
+typedef struct hc_weight_update_args {
+    size_t struct_size;
+    int64_t n_rows, n_columns;
+    float* w;           /* [n_rows, n_columns], updated */
+    const float* grad;  /* [n_rows, n_columns] */
+    float* velocity;    /* [n_rows, n_columns], updated; NULL only when momentum is 0 */
+    const float* left;  /* [n_terms, n_rows] */
+    const float* right; /* [n_terms, n_columns] */
+    int n_terms;        /* 0 .. 64 */
+    float lr, momentum, weight_decay, l1;
+    const float* mu;     /* [n_rows]; these four or none */
+    const float* lambda; /* [n_columns] */
+    float* row_sums;     /* [n_rows], written */
+    float* column_sums;  /* [n_columns], written */
+    int threads;
+} hc_weight_update_args;
+HC_API hc_status hc_weight_update(const hc_weight_update_args* args);
 
 /* Sums of outer products added to weights, for delta rules and Hebbian statistics:
  *   w += rate * sum over the batch of x y^T,  b += rate * sum over the batch of y. */
@@ -267,8 +289,121 @@ typedef struct hc_dense_args {
     uint64_t offset_step;      /* 0 stands for 1 */
     int64_t first_sample;      /* sample index of chain 0, a multiple of 64 */
     int threads;
+    int asynchronous;       /* nonzero: a sweep is as many probes of units drawn at random as there are free ones */
+    int64_t counted_sweeps; /* of how many last sweeps `pairs` has the sums; in 0 .. sweeps */
+    int64_t* pairs;         /* [n_units, n_units], written: times that both units were on; NULL: not wanted */
 } hc_dense_args;
 HC_API hc_status hc_dense_gibbs(const hc_dense_args* args);
+
+/* ---- restricted Boltzmann machines for ratings ------------------------------------------------------------------------ */
+
+/* A machine for each user, with weights shared by all (Salakhutdinov, Mnih and Hinton 2007): the visible units are the items
+ * that the user rated, each a softmax over the levels 0 .. n_levels - 1. Level k of item i acts on the hidden units through
+ * the row w[i, k, :], or with scores through (scores[k] - center) w[i, :], a center a rating. */
+typedef struct hc_cf_model {
+    int64_t n_items, n_levels, n_hidden; /* n_levels in 2 .. 64 */
+    const float* scores;                 /* [n_levels], or NULL */
+    float* w;                            /* [n_items, n_levels, n_hidden]; with scores [n_items, n_hidden] */
+    float* d;       /* [n_items, n_hidden]: what having rated an item adds to the hidden units; NULL: nothing */
+    float* b_vis;   /* [n_items, n_levels], added to b_level */
+    float* b_level; /* [n_levels] */
+    float* b_hid;   /* [n_hidden] */
+} hc_cf_model;
+
+/* Ratings in compressed sparse rows. */
+typedef struct hc_cf_ratings {
+    int64_t n_users;
+    const int64_t* indptr; /* [n_users + 1], from 0 */
+    const int32_t* items;  /* [indptr[n_users]], those of a user once each */
+    const uint8_t* levels; /* like items; NULL where only probabilities are asked for */
+    const float* centers;  /* like items; NULL: 0. With scores only, as are fields */
+    const float* fields;   /* like items: a rating's total input for level k has scores[k] * field; NULL: 0 */
+    const int64_t* users;  /* [n_users], in 0 .. 2^34 - 1: sample index of each user's draws; NULL: 0, 1, 2, ... */
+} hc_cf_ratings;
+
+/* x[u, :] = b_hid + sum over the ratings of user u; probs = sigmoid(x); states drawn from them. Each may be NULL. */
+typedef struct hc_cf_hidden_args {
+    size_t struct_size;
+    hc_cf_model model;
+    hc_cf_ratings ratings;
+    uint64_t seed, offset;
+    float* x; /* [n_users, n_hidden], as are probs and states */
+    float* probs;
+    float* states;
+    int threads;
+} hc_cf_hidden_args;
+HC_API hc_status hc_cf_hidden(const hc_cf_hidden_args* args);
+
+/* Levels drawn from p(level | hidden), unit index the item, and these probabilities. One may be NULL. */
+typedef struct hc_cf_visible_args {
+    size_t struct_size;
+    hc_cf_model model;
+    hc_cf_ratings ratings; /* levels are not read */
+    const float* hidden;   /* [n_users, n_hidden] */
+    uint64_t seed, offset;
+    uint8_t* levels; /* [ratings] */
+    float* probs;    /* [ratings, n_levels] */
+    int threads;
+} hc_cf_visible_args;
+HC_API hc_status hc_cf_visible(const hc_cf_visible_args* args);
+
+/* probs[n, k]: probability of level k of rating n given ratings of the same user, the hidden units summed out: those that
+ * x sums up (hc_cf_hidden), or with leave_out, when x has rating n itself as well, all of them but n. */
+typedef struct hc_cf_conditional_args {
+    size_t struct_size;
+    hc_cf_model model;
+    hc_cf_ratings ratings;
+    const float* x; /* [n_users, n_hidden] */
+    int leave_out;
+    float* probs; /* [ratings, n_levels] */
+    int threads;
+} hc_cf_conditional_args;
+HC_API hc_status hc_cf_conditional(const hc_cf_conditional_args* args);
+
+/* How parameters move: velocity = momentum * velocity + rate * (gradient - decay * parameter); parameter += velocity.
+ * An update touches the items of its ratings alone. What the others miss (momentum and decay, which are linear) is made up
+ * for, exactly, when their turn comes: `updates[i]` counts the updates that item i has had. So rates, momentum and decays
+ * may change only after hc_cf_settle. */
+typedef struct hc_cf_optimiser {
+    float rate_w, rate_d, rate_vis, rate_level, rate_hid;
+    float decay_w, decay_d, decay_vis;
+    float momentum;
+    const float* item_rates; /* [n_items]: factors of the rates of an item's parameters; NULL: 1 */
+    float* vel_w;            /* velocities, like the parameters of the model */
+    float* vel_d;
+    float* vel_vis;
+    float* vel_level;
+    float* vel_hid;
+    int64_t* updates; /* [n_items] */
+    int64_t step;     /* updates before this one */
+} hc_cf_optimiser;
+
+/* One update on a minibatch of users. k >= 1: k-step contrastive divergence, which uses offsets offset .. offset + 2k - 1
+ * as hc_cd_update does. k = 0: the gradient of the pseudo-likelihood, sum over the ratings of log p(rating | the user's
+ * other ratings), exact. Gradients are means over the users. */
+typedef struct hc_cf_update_args {
+    size_t struct_size;
+    hc_cf_model model;
+    hc_cf_ratings ratings;
+    hc_cf_optimiser optimiser;
+    int k;
+    uint64_t seed, offset;
+    int threads;
+} hc_cf_update_args;
+typedef struct hc_cf_stats {
+    double log_conditional; /* k = 0: mean over the ratings of log p(rating | others), before the update; else NaN */
+    double reconstruction_error; /* k >= 1: mean of (level - sampled level)^2 after k steps; else NaN */
+} hc_cf_stats;
+HC_API hc_status hc_cf_update(const hc_cf_update_args* args, hc_cf_stats* stats /* may be NULL */);
+
+/* Makes up for what items have missed, to optimiser.step updates each. */
+typedef struct hc_cf_settle_args {
+    size_t struct_size;
+    hc_cf_model model;
+    hc_cf_optimiser optimiser;
+    int threads;
+} hc_cf_settle_args;
+HC_API hc_status hc_cf_settle(const hc_cf_settle_args* args);
 
 /* ---- dense layers --------------------------------------------------------------------------------------------------- */
 
@@ -330,6 +465,120 @@ typedef enum hc_function {
  * (exp, log), 2 ulp (tanh) and 2.5 ulp (sigmoid, softplus); NaN, infinities and subnormals as in the C library. */
 HC_API hc_status hc_elementwise(int function /* hc_function */, const float* x, float* y, int64_t n, int threads);
 
+/* ---- layers and losses of networks trained by gradients ------------------------------------------------------------- */
+
+/* Softmax of rows; with labels or targets t, cross-entropy and its gradient in the same pass:
+ * p = softmax(x), loss = sum over the rows of -sum_j t_j log p_j, y = scale * (p * sum_j t_j - t). Without, y = scale * p.
+ * Probabilities below exp(-87) are 0. A row with a NaN has NaN for its loss and gradient. */
+typedef struct hc_softmax_args {
+    size_t struct_size;
+    int64_t rows, columns;
+    const float* x;        /* [rows, columns] */
+    const int32_t* labels; /* [rows], 0 .. columns - 1: t is 1 there and 0 elsewhere; or NULL */
+    const float* targets;  /* [rows, columns], or NULL; at most one of the two */
+    float scale;
+    float* y;     /* [rows, columns]; may be x; NULL: not wanted */
+    double* loss; /* one number; NULL: not wanted */
+    int threads;
+} hc_softmax_args;
+HC_API hc_status hc_softmax(const hc_softmax_args* args);
+
+/* Layer normalisation (Ba, Kiros and Hinton 2016): y = gain * (x - mean) / sqrt(variance + epsilon) + shift, mean and
+ * biased variance over a row. */
+typedef struct hc_layer_norm_args {
+    size_t struct_size;
+    int64_t rows, columns;
+    const float* x;     /* [rows, columns] */
+    const float* gain;  /* [columns], or NULL for 1 */
+    const float* shift; /* [columns], or NULL for 0 */
+    float epsilon;      /* >= 0 */
+    float* y;           /* [rows, columns]; may be x */
+    float* mean;        /* [rows], or NULL */
+    float* inverse_std; /* [rows], 1 / sqrt(variance + epsilon), or NULL */
+    int threads;
+} hc_layer_norm_args;
+HC_API hc_status hc_layer_norm(const hc_layer_norm_args* args);
+
+/* Its gradients, from the input and what the forward pass kept. Outputs share no memory with inputs or each other; a NULL
+ * output is not computed. */
+typedef struct hc_layer_norm_backward_args {
+    size_t struct_size;
+    int64_t rows, columns;
+    const float* x;           /* [rows, columns] */
+    const float* gain;        /* [columns], or NULL for 1 */
+    const float* mean;        /* [rows] */
+    const float* inverse_std; /* [rows] */
+    const float* dy;          /* [rows, columns] */
+    float* dx;                /* [rows, columns], or NULL */
+    float* dgain;             /* [columns], or NULL */
+    float* dshift;            /* [columns], or NULL */
+    int threads;
+} hc_layer_norm_backward_args;
+HC_API hc_status hc_layer_norm_backward(const hc_layer_norm_backward_args* args);
+
+/* Dropout: y = x / keep where the draw of (seed, offset, column, first_sample + row) is below keep = 1 - rate, else 0. The
+ * same call on the gradient is the backward pass. */
+typedef struct hc_dropout_args {
+    size_t struct_size;
+    int64_t rows, columns;
+    const float* x; /* [rows, columns] */
+    float rate;     /* in [0, 1): share of zeros */
+    uint64_t seed, offset;
+    int64_t first_sample; /* sample index of row 0, a multiple of 64: draws do not change when a batch is split */
+    float* y;             /* [rows, columns]; may be x */
+    int threads;
+} hc_dropout_args;
+HC_API hc_status hc_dropout(const hc_dropout_args* args);
+
+/* out[i] = table[index[i]]. */
+HC_API hc_status hc_embedding(const float* table /* [rows, columns] */, int64_t rows, int64_t columns,
+                              const int32_t* index /* [n], 0 .. rows - 1 */, int64_t n, float* out /* [n, columns] */,
+                              int threads);
+/* table[index[i]] += scale * source[i], for i = 0, 1, ... in this order. */
+HC_API hc_status hc_embedding_add(float* table /* [rows, columns] */, int64_t rows, int64_t columns,
+                                  const int32_t* index /* [n], 0 .. rows - 1 */, int64_t n,
+                                  const float* source /* [n, columns] */, float scale, int threads);
+
+/* ---- optimisers ----------------------------------------------------------------------------------------------------- */
+
+typedef enum hc_optimiser_rule {
+    HC_OPTIMISER_SGD = 0,
+    HC_OPTIMISER_MOMENTUM = 1, /* velocity = momentum velocity - lr g; w += velocity */
+    HC_OPTIMISER_NESTEROV = 2, /* velocity = momentum velocity - lr g; w += momentum velocity - lr g */
+    HC_OPTIMISER_RMSPROP = 3,  /* square = d square + (1 - d) g^2; as SGD or, with a velocity, as momentum, with
+                                 g / (sqrt(square) + epsilon) for g */
+    HC_OPTIMISER_ADAM = 4      /* velocity = momentum velocity + (1 - momentum) g, square likewise by square_decay;
+                                 w -= lr * velocity' / (sqrt(square') + epsilon), both corrected for their start at 0 */
+} hc_optimiser_rule;
+
+/* One update of n parameters in one pass, with g = grad_scale * grad + weight_decay * w. With `decoupled`, the decay is not
+ * part of g; w is multiplied by 1 - lr * weight_decay instead (AdamW). HC_DIVERGED when a parameter became NaN or infinite. */
+typedef struct hc_optimiser_args {
+    size_t struct_size;
+    int rule; /* hc_optimiser_rule */
+    int64_t n;
+    float* w;           /* [n], updated */
+    const float* grad;  /* [n] */
+    float* velocity;    /* [n], updated; momentum, Nesterov and Adam need it, RMSprop may have it, SGD has none */
+    float* square;      /* [n], updated; RMSprop and Adam */
+    float lr;           /* >= 0 */
+    float momentum;     /* in [0, 1) */
+    float square_decay; /* in [0, 1) */
+    float epsilon;      /* > 0 where there is a square */
+    float weight_decay; /* >= 0 */
+    int decoupled;
+    float grad_scale; /* finite: for clipping, or for averaging sums */
+    int64_t step;     /* Adam: number of this update, from 1 */
+    int threads;
+} hc_optimiser_args;
+HC_API hc_status hc_optimiser_step(const hc_optimiser_args* args);
+
+/* Sum of x_i^2, for the norm of a gradient. */
+HC_API hc_status hc_sum_of_squares(const float* x, int64_t n, double* sum, int threads);
+/* Columns of w[rows, columns] longer than `limit` > 0 are scaled to that length: the max-norm constraint on the incoming
+ * weights of each unit. */
+HC_API hc_status hc_max_norm(float* w, int64_t rows, int64_t columns, float limit, int threads);
+
 /* ---- the machine's ceilings, for benchmarks ------------------------------------------------------------------------- */
 
 /* Multiply-adds in registers at an ISA level, on the calling thread, two operations a multiply-add. */
@@ -339,8 +588,5 @@ HC_API hc_status hc_bench_copy(int64_t n_bytes, int64_t iterations, double* byte
 
 #ifdef __cplusplus
 }
-    int asynchronous;       /* nonzero: a sweep is as many probes of units drawn at random as there are free ones */
-    int64_t counted_sweeps; /* of how many last sweeps `pairs` has the sums; in 0 .. sweeps */
-    int64_t* pairs;         /* [n_units, n_units], written: times that both units were on; NULL: not wanted */
 #endif
 #endif /* HINTONCORE_H */
