@@ -1,5 +1,18 @@
 """Models: parameters, training and sampling in readable Python over the kernels of :mod:`hintoncore.ops`."""
 
+from hintoncore.models.associative_memory import AssociativeMemory
+from hintoncore.models.boltzmann import BoltzmannMachine
+from hintoncore.models.dbn import DBN, DirectedLayer
+from hintoncore.models.helmholtz import HelmholtzMachine
 from hintoncore.models.rbm import RBM
+from hintoncore.models.sigmoid_belief_net import SigmoidBeliefNet
 
-__all__ = ["RBM"]
+__all__ = [
+    "DBN",
+    "RBM",
+    "AssociativeMemory",
+    "BoltzmannMachine",
+    "DirectedLayer",
+    "HelmholtzMachine",
+    "SigmoidBeliefNet",
+]

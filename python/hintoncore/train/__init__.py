@@ -4,6 +4,8 @@
 learning rule. :class:`ContrastiveDivergence` is the task of the RBM, and ``RBM.fit`` puts the two together.
 """
 
+from hintoncore.train.associative import AssociativeLearning
+from hintoncore.train.boltzmann import BoltzmannLearning, BoltzmannSettings
 from hintoncore.train.callbacks import (
     Callback,
     Checkpoint,
@@ -13,6 +15,8 @@ from hintoncore.train.callbacks import (
     ProgressBar,
 )
 from hintoncore.train.contrastive import CDSettings, ContrastiveDivergence
+from hintoncore.train.gradient_update import Centring, Sparsity
+from hintoncore.train.negative_phase import CD, PCD, FastPCD, LearningRule, TemperedPCD
 from hintoncore.train.schedules import (
     GUIDE_MOMENTUM,
     Constant,
@@ -22,9 +26,21 @@ from hintoncore.train.schedules import (
     Step,
 )
 from hintoncore.train.trainer import Task, Trainer
+from hintoncore.train.up_down import UpDown, UpDownSettings
+from hintoncore.train.wake_sleep import WakeSleep, WakeSleepSettings
 
 __all__ = [
+    "Sparsity",
+    "Centring",
+    "TemperedPCD",
+    "LearningRule",
+    "FastPCD",
+    "PCD",
+    "CD",
     "GUIDE_MOMENTUM",
+    "AssociativeLearning",
+    "BoltzmannLearning",
+    "BoltzmannSettings",
     "CDSettings",
     "Callback",
     "Checkpoint",
@@ -40,4 +56,8 @@ __all__ = [
     "Step",
     "Task",
     "Trainer",
+    "UpDown",
+    "UpDownSettings",
+    "WakeSleep",
+    "WakeSleepSettings",
 ]
