@@ -133,7 +133,7 @@ def test_clamped_units_stay_and_everything_clamped_is_the_state_itself() -> None
 
 
 def test_asynchronous_probes_are_uniform_over_the_free_units() -> None:
-    # Zero couplings and huge biases that oppose the start: a unit flips iff it is probed at all, in all chains together.
+    # Without couplings and with huge biases against the start a unit flips iff it is probed at all.
     # A unit is missed by all m probes with probability (1 - 1/m)^m.
     n, sweeps = 12, 4000
     clamp = np.zeros(n, bool)

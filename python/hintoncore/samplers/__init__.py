@@ -4,7 +4,7 @@ They take a *machine* (an energy and its Gibbs kernel): :class:`RBMMachine`, :cl
 :class:`DenseMachine`.
 """
 
-from hintoncore.samplers._annealing import Annealed, simulated_annealing
+from hintoncore.samplers._annealing import Annealed, annealing_schedule, simulated_annealing
 from hintoncore.samplers._machines import DenseMachine, GraphMachine, Machine, RBMMachine
 from hintoncore.samplers._tempering import ParallelTempering, swap_probability
 
@@ -15,6 +15,7 @@ __all__ = [
     "Machine",
     "ParallelTempering",
     "RBMMachine",
+    "annealing_schedule",
     "simulated_annealing",
     "swap_probability",
 ]

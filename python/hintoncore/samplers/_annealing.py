@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +13,59 @@ from hintoncore._validate import as_float32, as_int
 from hintoncore.bitmatrix import BitMatrix
 from hintoncore.generator import RngLike, as_generator
 from hintoncore.samplers._machines import Machine, random_state
+
+_STAGE = re.compile(r"\s*(\d+)\s*@\s*([0-9.eE+-]+)\s*")
+
+
+def annealing_schedule(stages: str | Sequence[tuple[int, float]]) -> NDArray[np.float32]:
+    """Temperatures sweep by sweep of a schedule written as in the 1985 paper.
+
+    Parameters
+    ----------
+    stages : str or sequence of (sweeps, temperature)
+        ``"2@20, 2@15, 2@12, 4@10"`` or ``[(2, 20), (2, 15), (2, 12), (4, 10)]``: 2 sweeps at the temperature 20, and so
+        on.
+
+    Returns
+    -------
+    array of float32, shape (sweeps in all,)
+
+    Raises
+    ------
+    ValueError
+        If a stage cannot be read, has no sweep or a temperature that is not finite and above 0.
+
+    References
+    ----------
+    Ackley, Hinton and Sejnowski (1985), A learning algorithm for Boltzmann machines, section 4.
+
+    Examples
+    --------
+    >>> from hintoncore.samplers import annealing_schedule
+    >>> annealing_schedule("2@20, 3@10").tolist()
+    [20.0, 20.0, 10.0, 10.0, 10.0]
+    """
+    pairs = _parse_stages(stages) if isinstance(stages, str) else list(stages)
+    if not pairs:
+        raise ValueError("stages: expected at least one")
+    for sweeps, temperature in pairs:
+        as_int(sweeps, "stages: sweeps", 1, 2**31 - 1)
+        if not (np.isfinite(temperature) and temperature > 0):
+            raise ValueError(f"stages: expected finite temperatures above 0, given {temperature}")
+    return np.repeat([t for _, t in pairs], [n for n, _ in pairs]).astype(np.float32)
+
+
+def _parse_stages(text: str) -> list[tuple[int, float]]:
+    pairs = []
+    for part in text.strip().strip("[]").split(","):
+        match = _STAGE.fullmatch(part)
+        try:
+            if match is None:
+                raise ValueError
+            pairs.append((int(match[1]), float(match[2])))
+        except ValueError:
+            raise ValueError(f"stages: expected 'SWEEPS@TEMPERATURE, ...', given {text!r}") from None
+    return pairs
 
 
 @dataclass(frozen=True)

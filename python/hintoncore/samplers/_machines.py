@@ -140,15 +140,18 @@ class DenseMachine:
 
     def energy(self, state: BitMatrix) -> NDArray[np.float64]:
         s = state.to_dense(np.float64)
-        if self.spin:
-            s = 2.0 * s - 1.0
-        return np.asarray(-(s @ self.b) - 0.5 * ((s @ self.w.astype(np.float64)) * s).sum(axis=1))
+        return dense_energies(2.0 * s - 1.0 if self.spin else s, self.w, self.b)
 
     def sweep(self, state: BitMatrix, rng: Generator, temperature: float, sweeps: int = 1) -> BitMatrix:
         out: BitMatrix = ops.dense_gibbs(
             state, self.w, self.b, rng=rng, sweeps=sweeps, temperature=temperature, spin=self.spin
         )
         return out
+
+
+def dense_energies(s: NDArray[np.float64], w: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+    """``-1/2 s^T w s - b^T s`` of each row of `s`, in float64."""
+    return np.asarray(-(s @ b.astype(np.float64)) - 0.5 * ((s @ w.astype(np.float64)) * s).sum(axis=1))
 
 
 def random_state(machine: Machine, batch: int, rng: Generator) -> BitMatrix:
