@@ -11,18 +11,21 @@ from hintoncore.likelihood._ais import (
     reverse_ais,
 )
 from hintoncore.likelihood._exact import MAX_EXACT_UNITS, LogZ, exact_log_likelihood, exact_log_z
+from hintoncore.likelihood._importance import ImportanceEstimate, importance_log_likelihood
 from hintoncore.likelihood._pseudo import pseudo_log_likelihood
 
 __all__ = [
     "MAX_EXACT_UNITS",
     "AISEstimate",
     "Bracket",
+    "ImportanceEstimate",
     "LikelihoodWarning",
     "LogZ",
     "ais",
     "bracket",
     "exact_log_likelihood",
     "exact_log_z",
+    "importance_log_likelihood",
     "log_mean_exp",
     "pseudo_log_likelihood",
     "reverse_ais",

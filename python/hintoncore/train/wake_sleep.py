@@ -1,0 +1,353 @@
+"""Wake-sleep as a training task: one Helmholtz machine, its data and velocities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hintoncore import ops
+from hintoncore._counts import as_count
+from hintoncore._streams import Stream, derive_seed
+from hintoncore.bitmatrix import BitMatrix
+from hintoncore.generator import Generator
+from hintoncore.models.sigmoid_belief_net import layer_log_probability
+from hintoncore.models.units import BernoulliUnits
+from hintoncore.train.data import TrainingRows, evenly_spaced
+from hintoncore.train.schedules import Constant, Schedule, as_schedule
+
+if TYPE_CHECKING:
+    from hintoncore.models.helmholtz import HelmholtzMachine
+
+__all__ = ["WakeSleep", "WakeSleepSettings"]
+
+Float32Array = NDArray[np.float32]
+
+_MONITORED_ROWS = 1000
+_MONITORED_SAMPLES = 5
+_RUNNING_ROWS = 64
+_DIVERGED = np.float32(1e30)
+
+
+@dataclass(frozen=True)
+class WakeSleepSettings:
+    """Settings of (reweighted) wake-sleep; :meth:`create` checks and completes them.
+
+    Attributes
+    ----------
+    samples, batch_size : int
+    learning_rate, recognition_learning_rate, momentum : Schedule
+    weight_decay : float
+    nonnegative : bool
+    """
+
+    samples: int
+    batch_size: int
+    learning_rate: Schedule
+    recognition_learning_rate: Schedule
+    momentum: Schedule
+    weight_decay: float
+    nonnegative: bool
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        samples: int,
+        batch_size: int,
+        learning_rate: float | Schedule,
+        recognition_learning_rate: float | Schedule | None,
+        momentum: float | Schedule,
+        weight_decay: float,
+        nonnegative: bool,
+    ) -> WakeSleepSettings:
+        """Check the arguments of ``HelmholtzMachine.fit``, whose documentation describes them.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If one is out of range.
+        """
+        if not (math.isfinite(weight_decay) and weight_decay >= 0):
+            raise ValueError(f"weight_decay: expected a number >= 0, given {weight_decay}")
+        rate = as_schedule(learning_rate, "learning_rate")
+        settings = cls(
+            samples=as_count(samples, "samples"),
+            batch_size=as_count(batch_size, "batch_size"),
+            learning_rate=rate,
+            recognition_learning_rate=(
+                rate
+                if recognition_learning_rate is None
+                else as_schedule(recognition_learning_rate, "recognition_learning_rate")
+            ),
+            momentum=as_schedule(momentum, "momentum"),
+            weight_decay=float(weight_decay),
+            nonnegative=bool(nonnegative),
+        )
+        settings.at(0.0)
+        return settings
+
+    def at(self, epoch: float) -> tuple[float, float, float]:
+        """Return both learning rates, generative first, and the momentum at a time in epochs.
+
+        Raises
+        ------
+        ValueError
+            If a schedule has left its range there.
+        """
+        rates = {
+            "learning_rate": self.learning_rate(epoch),
+            "recognition_learning_rate": self.recognition_learning_rate(epoch),
+        }
+        for name, rate in rates.items():
+            if not (math.isfinite(rate) and rate >= 0):
+                raise ValueError(f"{name}: expected a number >= 0, given {rate} at epoch {epoch:g}")
+        momentum = self.momentum(epoch)
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum: expected 0 <= momentum < 1, given {momentum} at epoch {epoch:g}")
+        return rates["learning_rate"], rates["recognition_learning_rate"], momentum
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings as JSON values."""
+        return {
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate.describe(),
+            "momentum": self.momentum.describe(),
+            "nonnegative": self.nonnegative,
+            "recognition_learning_rate": self.recognition_learning_rate.describe(),
+            "samples": self.samples,
+            "weight_decay": self.weight_decay,
+        }
+
+
+class WakeSleep:
+    """Trains one Helmholtz machine by wake-sleep [1]_ or reweighted wake-sleep [2]_; a :class:`hintoncore.train.Task`.
+
+    Parameters
+    ----------
+    model : HelmholtzMachine
+        Updated in place. If it was never trained and its visible biases are all 0, they become ``log(p / (1 - p))`` of
+        the data means.
+    x : array of 0 and 1, shape [N, V], or BitMatrix
+    settings : WakeSleepSettings
+    validation : array or BitMatrix, shape [M, V], optional
+        Held-out rows for :meth:`evaluate`.
+
+    References
+    ----------
+    .. [1] G. E. Hinton, P. Dayan, B. J. Frey, R. M. Neal, "The wake-sleep algorithm for unsupervised neural networks",
+           Science 268, 1995.
+    .. [2] J. Bornschein, Y. Bengio, "Reweighted wake-sleep", ICLR 2015.
+    """
+
+    def __init__(
+        self,
+        model: HelmholtzMachine,
+        x: ArrayLike | BitMatrix,
+        settings: WakeSleepSettings,
+        *,
+        validation: ArrayLike | BitMatrix | None = None,
+    ) -> None:
+        self.model = model
+        self.settings = settings
+        self._rows = _binary_rows(x, model.sizes[0], "X")
+        self._monitored = _batch(self._rows, evenly_spaced(self.n_rows, _MONITORED_ROWS))
+        self._validation: BitMatrix | None = None
+        if validation is not None:
+            held_out = _binary_rows(validation, model.sizes[0], "validation")
+            self._validation = _batch(held_out, evenly_spaced(held_out.shape[0], _MONITORED_ROWS))
+        self._session = model.steps_trained  # a second fit gets an order and draws of its own
+        if model.steps_trained == 0 and not model.generative.b[0].any():
+            model.generative.b[0][:] = BernoulliUnits().bias_for_mean(self._rows.mean, self.n_rows)
+        if settings.nonnegative:
+            np.maximum(model.generative.w[0], 0.0, out=model.generative.w[0])
+        self._rng = Generator(derive_seed(model.seed, Stream.TRAINING, self._session))
+        uses_velocity = settings.momentum != Constant(0.0)
+        self._velocity = (
+            {name: np.zeros_like(parameter) for name, parameter in model.parameters().items()} if uses_velocity else {}
+        )
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the training set."""
+        return self._rows.shape[0]
+
+    @property
+    def order_seed(self) -> int:
+        """Seed of the data order of this training session."""
+        return derive_seed(self.model.seed, Stream.ORDER, self._session)
+
+    def step(self, rows: NDArray[np.intp], epoch: float) -> Mapping[str, float]:
+        """Update the machine by one wake and one sleep phase on a minibatch."""
+        rate, recognition_rate, momentum = self.settings.at(epoch)
+        gradients = self.wake_gradients(_batch(self._rows, np.repeat(rows, self.settings.samples)))
+        for name, gradient in self.sleep_gradients(len(rows)).items():
+            gradients[name] = gradients[name] + gradient if name in gradients else gradient
+        with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported below
+            for name, parameter in self.model.parameters().items():
+                step_size = rate if name[0] in "wb" else recognition_rate
+                self._update(name, parameter, gradients[name], step_size, momentum)
+        if self.settings.nonnegative:
+            np.maximum(self.model.generative.w[0], 0.0, out=self.model.generative.w[0])
+        for name, parameter in self.model.parameters().items():
+            if not (parameter.max() < _DIVERGED and parameter.min() > -_DIVERGED):  # also true of a NaN
+                raise FloatingPointError(f"training diverged: {name} has values beyond 1e30; lower the learning rate")
+        self.model.steps_trained += 1
+        return {}
+
+    def wake_gradients(self, x: BitMatrix) -> dict[str, Float32Array]:
+        """Gradients of one wake phase: states from the recognition net are the targets of the generative net.
+
+        Parameters
+        ----------
+        x : BitMatrix, shape (rows * samples, sizes[0])
+            Each row ``samples`` times in a row.
+
+        Returns
+        -------
+        dict of parameter name to array
+            Means over rows, up the slope of ``log p(x, h)``, by the delta rule ``h^T (t - p)``. With several samples,
+            each counts by its normalised importance weight, and there are gradients of ``log q(h | x)`` too.
+        """
+        generative, settings = self.model.generative, self.settings
+        states = self.model.infer(x, rng=self._rng)
+        dense = [layer.to_dense() for layer in states]
+        inputs = [ops.linear(h, w, b) for h, w, b in zip(dense[1:], generative.w, generative.b[:-1], strict=True)]
+        top_inputs = np.broadcast_to(generative.b[-1], dense[-1].shape)
+        if settings.samples == 1:
+            share: Any = np.float32(1.0 / x.batch)
+            recognition_inputs: list[Float32Array] = []
+        else:
+            recognition_inputs = [
+                ops.linear(h, r, c) for h, r, c in zip(dense[:-1], self.model.r, self.model.c, strict=True)
+            ]
+            log_weights = np.zeros(x.batch)
+            for layer, total_input in zip(dense, [*inputs, top_inputs], strict=True):
+                log_weights += layer_log_probability(layer, total_input)
+            for layer, total_input in zip(dense[1:], recognition_inputs, strict=True):
+                log_weights -= layer_log_probability(layer, total_input)
+            share = _normalised(log_weights.reshape(-1, settings.samples)).reshape(-1, 1)
+            share = (share * (settings.samples / x.batch)).astype(np.float32)
+        gradients = {}
+        for level, total_input in enumerate(inputs):
+            error = (dense[level] - ops.sigmoid(total_input)) * share
+            gradients[f"w{level}"] = ops.matmul(dense[level + 1], error, trans_a=True)
+            gradients[f"b{level}"] = error.sum(axis=0)
+        gradients[f"b{len(inputs)}"] = ((dense[-1] - ops.sigmoid(generative.b[-1])) * share).sum(axis=0)
+        for level, total_input in enumerate(recognition_inputs):
+            error = (dense[level + 1] - ops.sigmoid(total_input)) * share
+            gradients[f"r{level}"] = ops.matmul(dense[level], error, trans_a=True)
+            gradients[f"c{level}"] = error.sum(axis=0)
+        return gradients
+
+    def sleep_gradients(self, n: int) -> dict[str, Float32Array]:
+        """Gradients of one sleep phase on ``n`` dreams: states of the generative net are the recognition net's targets.
+
+        Returns
+        -------
+        dict of parameter name to array
+            Means over dreams, up the slope of ``log q(h | x)``, by the delta rule.
+        """
+        dense = [layer.to_dense() for layer in self.model.generative.sample_layers(n, rng=self._rng)]
+        gradients = {}
+        for level, (r, c) in enumerate(zip(self.model.r, self.model.c, strict=True)):
+            error = dense[level + 1] - ops.linear(dense[level], r, c, activation="sigmoid")
+            error *= np.float32(1.0 / n)
+            gradients[f"r{level}"] = ops.matmul(dense[level], error, trans_a=True)
+            gradients[f"c{level}"] = error.sum(axis=0)
+        return gradients
+
+    def end_epoch(self) -> None:
+        """Count a finished epoch."""
+        self.model.epochs_trained += 1
+
+    def evaluate(self, epoch: float) -> Mapping[str, float]:
+        """Monitor the variational bound at the end of an epoch, on fixed subsets of at most 1000 rows: nats a row."""
+        rate, recognition_rate, momentum = self.settings.at(epoch)
+        record = {"learning_rate": rate, "recognition_learning_rate": recognition_rate, "momentum": momentum}
+        seed = derive_seed(self.model.seed, Stream.MONITORING, self._session)
+        record["train_bound"] = self._bound(self._monitored, Generator(seed))
+        if self._validation is not None:
+            record["validation_bound"] = self._bound(self._validation, Generator(seed))
+        return record
+
+    def running_estimate(self) -> Mapping[str, float]:
+        """Return a cheap estimate of the bound, for progress bars."""
+        seed = derive_seed(self.model.seed, Stream.MONITORING, self._session)
+        rng = Generator(seed, self.model.steps_trained)
+        rows = np.minimum((rng.random((_RUNNING_ROWS,)) * self.n_rows).astype(np.intp), self.n_rows - 1)
+        return {"bound": self._bound(_batch(self._rows, rows), rng)}
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a run must share with a checkpoint to go on from it."""
+        return {
+            "task": "wake-sleep",
+            "model": repr(self.model),
+            "data": {"shape": list(self._rows.shape), "sha256": self._rows.fingerprint},
+            "settings": self.settings.describe(),
+        }
+
+    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return arrays and counters that, with :meth:`describe`, determine all later steps."""
+        tensors: dict[str, NDArray[Any]] = dict(self.model.parameters())
+        tensors.update({f"velocity.{name}": velocity for name, velocity in self._velocity.items()})
+        counters = {
+            "epochs_trained": self.model.epochs_trained,
+            "offset": self._rng.offset,
+            "session": self._session,
+            "steps_trained": self.model.steps_trained,
+        }
+        return tensors, counters
+
+    def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state` returned.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If something is missing or has another shape.
+        """
+        self.model.set_parameters(tensors)
+        for name, velocity in self._velocity.items():
+            velocity[...] = tensors[f"velocity.{name}"]
+        self._session = counters["session"]
+        self._rng = Generator(derive_seed(self.model.seed, Stream.TRAINING, self._session), counters["offset"])
+        self.model.epochs_trained = counters["epochs_trained"]
+        self.model.steps_trained = counters["steps_trained"]
+
+    def _update(self, name: str, parameter: Float32Array, gradient: Float32Array, rate: float, momentum: float) -> None:
+        if self.settings.weight_decay and parameter.ndim == 2:
+            gradient = gradient - np.float32(self.settings.weight_decay) * parameter
+        if not self._velocity:
+            parameter += np.float32(rate) * gradient
+            return
+        velocity = self._velocity[name]
+        velocity *= np.float32(momentum)
+        velocity += np.float32(rate) * gradient
+        parameter += velocity
+
+    def _bound(self, x: BitMatrix, rng: Generator) -> float:
+        return self.model.importance_estimate(x, _MONITORED_SAMPLES, rng=rng).bound
+
+
+def _binary_rows(x: ArrayLike | BitMatrix, n_units: int, name: str) -> TrainingRows:
+    rows = TrainingRows(x, n_units, units=BernoulliUnits(), name=name)
+    if not rows.binary:
+        raise ValueError(f"{name}: wake-sleep needs values that are 0 or 1; sample or threshold grey values first")
+    return rows
+
+
+def _batch(rows: TrainingRows, index: NDArray[np.intp]) -> BitMatrix:
+    batch = rows.batch(index)
+    assert isinstance(batch, BitMatrix)
+    return batch
+
+
+def _normalised(log_weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of each row that add up to 1."""
+    weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
