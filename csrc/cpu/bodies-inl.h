@@ -28,6 +28,7 @@ constexpr int kRowUnroll = HC_ROW_UNROLL;
 #include "graph-inl.h"
 #include "dense-inl.h"
 #include "cd-inl.h"
+#include "weight_update-inl.h"
 #include "bits-inl.h"
 // clang-format on
 

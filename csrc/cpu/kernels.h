@@ -152,6 +152,106 @@ struct CdApplyArgs {
     int* nonfinite;  // set to 1 when a new weight is NaN or infinite
 };
 
+// Levels of a rating that the kernels for ratings hold.
+constexpr int kCfMaxLevels = 64;
+
+// Parameters of the machine for ratings; see cf-inl.h.
+struct CfModel {
+    int n_levels, n_hidden, n_rows;  // n_rows: of w for an item, n_levels or with scores 1
+    const float* scores;             // [n_levels], or null: a row of w for every level
+    const float* w;                  // [n_items, n_rows, n_hidden]
+    const float* d;                  // [n_items, n_hidden], or null
+    const float* b_vis;              // [n_items, n_levels]
+    const float* b_level;            // [n_levels]
+    const float* b_hid;              // [n_hidden]
+};
+
+// Ratings of one user.
+struct CfRatings {
+    int64_t n;
+    const int32_t* items;
+    const uint8_t* levels;
+    const float* centers;  // null: 0
+    const float* fields;   // with scores; null: 0
+};
+
+// Total inputs x of the hidden units of a user, their probabilities and draws; each may be null.
+struct CfHiddenArgs {
+    CfModel model;
+    CfRatings ratings;
+    float *x, *probs, *states;  // [n_hidden]
+    uint64_t seed, offset, sample;
+};
+
+// Levels drawn from p(level | hidden), unit the item; and these probabilities. Either may be null.
+struct CfVisibleArgs {
+    CfModel model;
+    CfRatings ratings;    // levels not read
+    const float* hidden;  // [n_hidden]
+    uint8_t* levels;      // [n], may be ratings.levels
+    float* probs;         // [n, n_levels]
+    uint64_t seed, offset, sample;
+};
+
+// probs[n, k] = p(level k of item n | the other ratings, which x sums up).
+struct CfConditionalArgs {
+    CfModel model;
+    CfRatings ratings;
+    const float* x;  // [n_hidden]
+    int leave_out;   // x has the part of each rating, which is to be taken off before its turn
+    float* probs;    // [n, n_levels]
+    float* pull;     // [n_hidden], added to: derivatives of the log conditionals by x; null: not wanted
+    float* scratch;  // [n_hidden]
+};
+
+struct CfEntry {
+    int64_t row, rating;
+};
+
+// Gradient of an item's parameters, added to: of k-step contrastive divergence, or of the log conditionals.
+struct CfItemArgs {
+    CfModel model;
+    int32_t item;
+    const CfEntry* entries;  // [n]: the item's ratings in the minibatch
+    int64_t n;
+    const uint8_t* levels;      // by rating
+    const float* centers;       // by rating; null: 0
+    const uint8_t* new_levels;  // by rating, divergence
+    const float* probs;         // by rating, [n_levels], conditional
+    const float* before;        // by row, [n_hidden]: p(h | data); conditional: x
+    const float* after;         // divergence: p(h | reconstruction)
+    const float* pull;          // conditional
+    float *grad_w, *grad_d, *grad_b;
+    float* scratch;  // [n_hidden]
+};
+
+// (w, velocity) = [[ww, wv], [vw, vv]] (w, velocity) + rate * grad to both.
+struct CfApplyArgs {
+    float *w, *velocity;
+    const float* grad;  // null: 0
+    int64_t n;
+    float ww, wv, vw, vv, rate;
+    int* nonfinite;  // set to 1 when a new weight is NaN or infinite
+};
+
+// An update of whole rows of weights from a gradient.
+struct WeightUpdateArgs {
+    int64_t n_rows, n_columns;
+    const float* grad;  // [n_rows, n_columns], as w and velocity
+    float* w;
+    float* velocity;    // null: momentum 0
+    const float* left;  // n_terms rows of n_rows, left_stride apart
+    ptrdiff_t left_stride;
+    const float* right;  // [n_terms, n_columns]
+    int n_terms;
+    float rate, momentum, l2, l1;
+    const float* mu;      // [n_rows]
+    const float* lambda;  // [n_columns]
+    float* row_sums;      // [n_rows] velocity . lambda
+    float* column_sums;   // [n_columns] mu . velocity; null: no sums
+    int* nonfinite;       // set to 1 when a new weight is NaN or infinite
+};
+
 // 64x64 bit blocks: dst bit (j, i) = src bit (i, j).
 struct BitTransposeArgs {
     const uint64_t* src;  // [n_rows, src_row_words]

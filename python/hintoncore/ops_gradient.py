@@ -1,4 +1,7 @@
-"""The gradient of contrastive divergence as arrays, for learning rules that do more with it than `cd_update`."""
+"""The gradient of contrastive divergence as arrays, and the update of weights from one.
+
+Together they are `cd_update` in two calls, for learning rules that do more between them.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._validate import Array, as_float32, as_int, in_place
+from ._validate import Array, as_float32, as_int, as_number, in_place
 from .bitmatrix import BitMatrix
 from .generator import RngLike, as_generator
 
-__all__ = ["CDGradient", "cd_gradient"]
+__all__ = ["CDGradient", "cd_gradient", "weight_update"]
 
 _MAX_STEPS = 2**31 - 1
 
@@ -139,3 +142,85 @@ def cd_gradient(
             offset,
         )
     return CDGradient(grad, data_vis, data_hid, model_vis, model_hid, stats)
+
+
+def weight_update(
+    w: Array,
+    grad: Array,
+    *,
+    lr: float,
+    momentum: float = 0.0,
+    velocity: Array | None = None,
+    weight_decay: float = 0.0,
+    l1: float = 0.0,
+    outer: tuple[Array, Array] | None = None,
+    offsets: tuple[Array, Array] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Update weights from a gradient that is to be followed upwards, in one pass over them.
+
+    ``velocity = momentum * velocity + lr * (grad - left.T @ right - weight_decay * w - l1 * sign(w))``, then
+    ``w += velocity``. Without `velocity`, momentum is 0.
+
+    Parameters
+    ----------
+    w : float32 array, shape (V, H)
+        Updated in place.
+    grad : array, shape (V, H)
+    lr : float >= 0
+        Learning rate.
+    momentum : float in [0, 1)
+        Needs `velocity` when above 0.
+    velocity : float32 array, shape (V, H)
+        Updated in place.
+    weight_decay, l1 : float >= 0
+        L2 and L1 penalties; sign(0) is 0.
+    outer : (left, right), arrays of shapes (T, V) and (T, H), T <= 64
+        Sums of outer products to take off the gradient, without an array of them: what centring and sparsity targets
+        change.
+    offsets : (mu, lambda), arrays of shapes (V,) and (H,)
+        Of a centred machine: asks for the two sums that its biases need.
+
+    Returns
+    -------
+    None, or with `offsets` (velocity @ lambda, mu @ velocity), arrays of float32, shapes (V,) and (H,)
+        With no array `velocity`, of the step made.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For shapes that do not agree, NaN or infinities in `outer` or `offsets`. Nothing is changed then.
+    FloatingPointError
+        The update produced NaN or infinite weights (which `w` now holds): the learning rate is too large.
+
+    References
+    ----------
+    Hinton (2010), A practical guide to training restricted Boltzmann machines, sections 9-11; Melchior, Fischer and
+    Wiskott (2016), How to center deep Boltzmann machines, JMLR 17, eq. 9-10.
+    """
+    weights, gradient = in_place(w, "w", 2), as_float32(grad, "grad", 2)
+    moving = None if velocity is None else in_place(velocity, "velocity", 2)
+    factors = None if outer is None else _pair(outer, "outer", 2)
+    means = None if offsets is None else _pair(offsets, "offsets", 1)
+    written = [weights] if moving is None else [weights, moving]
+    read = [gradient, *(factors or ()), *(means or ())]
+    if any(np.may_share_memory(x, y) for x in written for y in read) or (
+        moving is not None and np.may_share_memory(weights, moving)
+    ):
+        raise ValueError("w, velocity: are written in place and must not share memory with the other arguments")
+    return _core.weight_update(
+        weights,
+        gradient,
+        as_number(lr, "lr"),
+        as_number(momentum, "momentum"),
+        moving,
+        as_number(weight_decay, "weight_decay"),
+        as_number(l1, "l1"),
+        factors,
+        means,
+    )
+
+
+def _pair(x: object, name: str, ndim: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    if not isinstance(x, (tuple, list)) or len(x) != 2:
+        raise TypeError(f"{name}: expected a pair of arrays")
+    return as_float32(x[0], f"{name}[0]", ndim), as_float32(x[1], f"{name}[1]", ndim)

@@ -35,7 +35,7 @@ def without_times(metrics: Path) -> list[dict[str, object]]:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
-@pytest.mark.parametrize("mode", ["cd", "pcd", "grey"])
+@pytest.mark.parametrize("mode", ["cd", "pcd", "fpcd", "pt", "grey"])
 def test_kill_9_at_random_points(tmp_path: Path, mode: str) -> None:
     """The child prints each update; it is killed soon after some of them, in an update or in the midst of saving."""
     rng = random.Random(mode)

@@ -23,6 +23,8 @@ from hintoncore.train.schedules import Schedule
 if TYPE_CHECKING:
     from hintoncore.likelihood import Bracket
     from hintoncore.train.callbacks import Callback
+    from hintoncore.train.gradient_update import Centring, Sparsity
+    from hintoncore.train.negative_phase import LearningRule
 
 __all__ = ["RBM"]
 
@@ -120,6 +122,10 @@ class RBM:
         learning_rate: float | Schedule = 0.05,
         momentum: float | Schedule | None = None,
         weight_decay: float = 0.0002,
+        rule: str | LearningRule | None = None,
+        centred: bool | str | Centring = False,
+        sparsity: Sparsity | None = None,
+        l1: float = 0.0,
         validation: ArrayLike | BitMatrix | None = None,
         callbacks: Sequence[Callback] = (),
         resume: str | os.PathLike[str] | None = None,
@@ -150,6 +156,16 @@ class RBM:
             then 0.9 (guide, section 9); with ``persistent`` 0.5 throughout, as chains have to keep up with the weights.
         weight_decay : float >= 0
             Added to the gradient of ``w`` as ``-weight_decay * w``.
+        rule : {"cd", "pcd", "fpcd", "pt"} or LearningRule, optional
+            Where the negative phase comes from: :class:`~hintoncore.train.CD`, :class:`~hintoncore.train.PCD`,
+            :class:`~hintoncore.train.FastPCD` or :class:`~hintoncore.train.TemperedPCD`, the classes taking settings.
+            When left out, ``persistent`` decides between the first two.
+        centred : bool, "data", "enhanced" or :class:`~hintoncore.train.Centring`
+            Follow the centred gradient; True is "data".
+        sparsity : :class:`~hintoncore.train.Sparsity`, optional
+            Pull hidden activities to a target.
+        l1 : float >= 0
+            Added to the gradient of ``w`` as ``-l1 * sign(w)``.
         validation : array or BitMatrix, shape [M, V], optional
             Held-out rows to monitor, above all by the free-energy gap (guide, section 6).
         callbacks : sequence of Callback
@@ -184,6 +200,10 @@ class RBM:
             learning_rate=learning_rate,
             momentum=momentum,
             weight_decay=weight_decay,
+            rule=rule,
+            centred=centred,
+            sparsity=sparsity,
+            l1=l1,
         )
         task = ContrastiveDivergence(self, X, settings, validation=validation)
         trainer = Trainer(task, batch_size=settings.batch_size, callbacks=callbacks)

@@ -1,4 +1,4 @@
-"""Contrastive divergence as a training task: one RBM, its data, velocity and chains."""
+"""Contrastive divergence and its kin as a training task: one RBM, its data, negative phase and update."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from hintoncore._streams import Stream, derive_seed
 from hintoncore.bitmatrix import BitMatrix
 from hintoncore.generator import Generator
 from hintoncore.train.data import TrainingRows, evenly_spaced
+from hintoncore.train.gradient_update import Centring, GradientUpdate, Sparsity, Velocity, centring
+from hintoncore.train.negative_phase import CD, PCD, LearningRule, learning_rule
 from hintoncore.train.schedules import GUIDE_MOMENTUM, Constant, Schedule, as_schedule
 
 if TYPE_CHECKING:
@@ -35,19 +37,24 @@ class CDSettings:
     ----------
     k : Schedule
         Gibbs steps, rounded to the nearest integer.
-    persistent : bool
+    rule : LearningRule
     batch_size, n_chains : int
     learning_rate, momentum : Schedule
-    weight_decay : float
+    weight_decay, l1 : float
+    centring : Centring or None
+    sparsity : Sparsity or None
     """
 
     k: Schedule
-    persistent: bool
+    rule: LearningRule
     batch_size: int
     n_chains: int
     learning_rate: Schedule
     momentum: Schedule
     weight_decay: float
+    l1: float = 0.0
+    centring: Centring | None = None
+    sparsity: Sparsity | None = None
 
     @classmethod
     def create(
@@ -60,6 +67,10 @@ class CDSettings:
         learning_rate: float | Schedule,
         momentum: float | Schedule | None,
         weight_decay: float,
+        rule: str | LearningRule | None = None,
+        l1: float = 0.0,
+        centred: bool | str | Centring = False,
+        sparsity: Sparsity | None = None,
     ) -> CDSettings:
         """Check the arguments of ``RBM.fit``, whose documentation describes them.
 
@@ -68,21 +79,28 @@ class CDSettings:
         ValueError, TypeError
             If one is out of range.
         """
-        if n_chains is not None and not persistent:
+        chosen = learning_rule(rule, persistent)
+        if n_chains is not None and not chosen.persistent:
             raise ValueError("n_chains: only persistent contrastive divergence keeps chains; pass persistent=True")
-        if not (math.isfinite(weight_decay) and weight_decay >= 0):
-            raise ValueError(f"weight_decay: expected a number >= 0, given {weight_decay}")
+        for name, penalty in (("weight_decay", weight_decay), ("l1", l1)):
+            if not (math.isfinite(penalty) and penalty >= 0):
+                raise ValueError(f"{name}: expected a number >= 0, given {penalty}")
+        if sparsity is not None and not isinstance(sparsity, Sparsity):
+            raise TypeError(f"sparsity: expected a hintoncore.train.Sparsity, given {type(sparsity).__name__}")
         batch_size = as_count(batch_size, "batch_size")
         if momentum is None:
-            momentum = _PERSISTENT_MOMENTUM if persistent else GUIDE_MOMENTUM
+            momentum = _PERSISTENT_MOMENTUM if chosen.persistent else GUIDE_MOMENTUM
         settings = cls(
             k=as_schedule(k, "k"),
-            persistent=bool(persistent),
+            rule=chosen,
             batch_size=batch_size,
             n_chains=batch_size if n_chains is None else as_count(n_chains, "n_chains"),
             learning_rate=as_schedule(learning_rate, "learning_rate"),
             momentum=as_schedule(momentum, "momentum"),
             weight_decay=float(weight_decay),
+            l1=float(l1),
+            centring=centring(centred),
+            sparsity=sparsity,
         )
         settings.at(0.0)
         return settings
@@ -104,21 +122,37 @@ class CDSettings:
             raise ValueError(f"momentum: expected 0 <= momentum < 1, given {momentum} at epoch {epoch:g}")
         return round(k), learning_rate, momentum
 
+    @property
+    def persistent(self) -> bool:
+        """Whether chains go on from update to update."""
+        return self.rule.persistent
+
+    @property
+    def fused(self) -> bool:
+        """Whether one call of :func:`hintoncore.ops.cd_update` is the whole update."""
+        return isinstance(self.rule, CD | PCD) and self.centring is None and self.sparsity is None and self.l1 == 0
+
     def describe(self) -> dict[str, Any]:
-        """Return the settings as JSON values."""
+        """Return the settings as JSON values; what was not asked for is None, as in checkpoints that know it not."""
         return {
             "batch_size": self.batch_size,
+            "centring": None if self.centring is None else self.centring.describe(),
             "k": self.k.describe(),
+            "l1": self.l1 or None,
             "learning_rate": self.learning_rate.describe(),
             "momentum": self.momentum.describe(),
             "n_chains": self.n_chains if self.persistent else None,
             "persistent": self.persistent,
+            "rule": None if isinstance(self.rule, CD | PCD) else self.rule.describe(),
+            "sparsity": None if self.sparsity is None else self.sparsity.describe(),
             "weight_decay": self.weight_decay,
         }
 
 
 class ContrastiveDivergence:
-    """Trains one RBM by CD-k [1]_ or PCD [2]_; a :class:`hintoncore.train.Task`.
+    """Trains one RBM by CD-k [1]_, PCD [2]_ or one of their kin; a :class:`hintoncore.train.Task`.
+
+    The settings' rule makes the negative phase; momentum, decay, centring and sparsity are the update's.
 
     Parameters
     ----------
@@ -161,10 +195,23 @@ class ContrastiveDivergence:
             model.b_vis[:] = model.visible_units.bias_for_mean(self._rows.mean, self.n_rows)
         self._rng = Generator(derive_seed(model.seed, Stream.TRAINING, self._session))
         uses_velocity = settings.momentum != Constant(0.0)
-        self._velocity = (
+        self._velocity: Velocity | None = (
             (np.zeros_like(model.w), np.zeros_like(model.b_vis), np.zeros_like(model.b_hid)) if uses_velocity else None
         )
-        self._chains = self._initial_chains() if settings.persistent else None
+        chains_seed = derive_seed(model.seed, Stream.CHAINS, self._session)
+        self._negative = settings.rule.start(model, settings.n_chains, chains_seed)
+        self._update: GradientUpdate | None = None
+        if not settings.fused:
+            self._update = GradientUpdate(
+                model,
+                self._velocity,
+                weight_decay=settings.weight_decay,
+                l1=settings.l1,
+                centring=settings.centring,
+                sparsity=settings.sparsity,
+                means=(self._rows.mean, self._hidden_means()),
+            )
+            self._gradient = np.empty_like(model.w)
         self._last_batch: BitMatrix | NDArray[np.float32] | None = None
 
     @property
@@ -181,22 +228,33 @@ class ContrastiveDivergence:
         """Update the model on a minibatch and return what to average over the epoch."""
         k, learning_rate, momentum = self.settings.at(epoch)
         batch = self._rows.batch(rows)
-        stats = ops.cd_update(
-            batch,
-            self.model.w,
-            self.model.b_vis,
-            self.model.b_hid,
-            k=k,
-            lr=learning_rate,
-            rng=self._rng,
-            momentum=momentum,
-            weight_decay=self.settings.weight_decay,
-            velocity=self._velocity,
-            chains=self._chains,
-        )
+        stats = self._follow(batch, k, learning_rate, momentum, epoch)
         self.model.steps_trained += 1
         self._last_batch = batch
         return {name: value for name, value in stats.items() if value is not None}
+
+    def _follow(
+        self, batch: BitMatrix | NDArray[np.float32], k: int, learning_rate: float, momentum: float, epoch: float
+    ) -> dict[str, float | None]:
+        """Update the model on a minibatch: in one call where that is all, else by gradient and update."""
+        if self._update is None:
+            return ops.cd_update(
+                batch,
+                self.model.w,
+                self.model.b_vis,
+                self.model.b_hid,
+                k=k,
+                lr=learning_rate,
+                rng=self._rng,
+                momentum=momentum,
+                weight_decay=self.settings.weight_decay,
+                velocity=self._velocity,
+                chains=self._negative.chains,
+            )
+        gradient = self._negative.gradient(batch, k, self._rng, self._gradient)
+        self._update.apply(gradient, learning_rate, momentum)
+        self._negative.learn(gradient, epoch)
+        return gradient.stats
 
     def end_epoch(self) -> None:
         """Count a finished epoch."""
@@ -214,7 +272,8 @@ class ContrastiveDivergence:
         record: dict[str, float] = {"k": k, "learning_rate": learning_rate, "momentum": momentum}
         monitor_seed = derive_seed(model.seed, Stream.MONITORING, self._session)
         monitor = Generator(monitor_seed)
-        if self._chains is not None:
+        record.update(self._negative.metrics())
+        if self.settings.persistent:
             record["reconstruction_error"] = self._reconstruction_error(monitor)
         if self._rows.binary:
             record["pseudo_log_likelihood"] = model.pseudo_log_likelihood(self._monitored, rng=monitor)
@@ -250,9 +309,12 @@ class ContrastiveDivergence:
         if self._velocity is not None:
             for name, velocity in zip(self.model.parameters(), self._velocity, strict=True):
                 tensors[f"velocity.{name}"] = velocity
-        if self._chains is not None:
-            tensors["chains"] = self._chains.words
+        if self._update is not None:
+            tensors.update(self._update.tensors())
+        chains, sampler = self._negative.state()
+        tensors.update(chains)
         counters = {
+            **sampler,
             "epochs_trained": self.model.epochs_trained,
             "offset": self._rng.offset,
             "session": self._session,
@@ -272,19 +334,17 @@ class ContrastiveDivergence:
         if self._velocity is not None:
             for name, velocity in zip(self.model.parameters(), self._velocity, strict=True):
                 velocity[...] = tensors[f"velocity.{name}"]
-        if self._chains is not None:
-            self._chains.words[...] = tensors["chains"]
+        if self._update is not None:
+            self._update.load_state(tensors)
+        self._negative.load_state(tensors, counters)
         self._session = counters["session"]
         self._rng = Generator(derive_seed(self.model.seed, Stream.TRAINING, self._session), counters["offset"])
         self.model.epochs_trained = counters["epochs_trained"]
         self.model.steps_trained = counters["steps_trained"]
 
-    def _initial_chains(self) -> BitMatrix:
-        """Start the chains from independent visible units at ``sigmoid(b_vis)``, so with the means of the data."""
-        rng = Generator(derive_seed(self.model.seed, Stream.CHAINS, self._session))
-        no_hidden = BitMatrix.zeros((self.settings.n_chains, self.model.n_hidden))
-        chains: BitMatrix = ops.gibbs_step(no_hidden, self.model.w, self.model.b_vis, rng=rng, transpose=True)
-        return chains
+    def _hidden_means(self) -> NDArray[np.float64]:
+        """Means of ``p(h | v)`` over the monitored rows."""
+        return np.asarray(self.model.transform(self._monitored).mean(axis=0, dtype=np.float64))
 
     def _reconstruction_error(self, rng: Generator) -> float:
         """Mean of ``(v - v1)^2`` with the sampled reconstruction, as ``cd_update`` reports it for CD."""
