@@ -15,10 +15,16 @@ namespace HC_ISA {
 constexpr int kRowUnroll = HC_ROW_UNROLL;
 
 // clang-format off: each body uses those above it
+#include "lanes-inl.h"
 #include "philox-inl.h"
 #include "math-inl.h"
 #include "elementwise-inl.h"
 #include "gemm-inl.h"
+#include "softmax-inl.h"
+#include "layer_norm-inl.h"
+#include "dropout-inl.h"
+#include "embedding-inl.h"
+#include "optim-inl.h"
 #include "bit_product-inl.h"
 #include "sample-inl.h"
 #include "units-inl.h"
@@ -27,15 +33,16 @@ constexpr int kRowUnroll = HC_ROW_UNROLL;
 #include "unit_draws-inl.h"
 #include "graph-inl.h"
 #include "dense-inl.h"
+#include "pair_counts-inl.h"
 #include "cd-inl.h"
 #include "weight_update-inl.h"
 #include "bits-inl.h"
+#include "cf-inl.h"
 // clang-format on
 
 #define HC_STRING_(x) #x
 #define HC_STRING(x) HC_STRING_(x)
 extern const KernelTable kKernels;
-#include "pair_counts-inl.h"
 const KernelTable kKernels = {
     HC_STRING(HC_ISA), kLanes, kGemmRows, kGemmColumns, kGemmBlockFloats,
 #define HC_KERNEL(name, Args) &name,

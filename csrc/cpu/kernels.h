@@ -138,6 +138,13 @@ struct DenseBlockArgs {
     uint64_t block;  // sample index of chain 0, divided by 64
 };
 
+// counts[i, j] += chains in which units i and j are both on, for j <= i; the diagonal counts single units.
+struct PairCountsArgs {
+    const uint64_t* state;  // [n_words, n_units]: a bit a chain
+    int64_t n_words, n_units;
+    int64_t* counts;  // [n_units, n_units]
+};
+
 // velocity = momentum * velocity + rate * (grad - decay * w); w += velocity, over a tile of rows.
 struct CdApplyArgs {
     const float* grad;  // [ceil(n_units / kUnitBlock), panel_rows, kUnitBlock]: bit_product's tiles side by side
@@ -149,6 +156,88 @@ struct CdApplyArgs {
     float* velocity;  // same layout; null: momentum 0
     ptrdiff_t w_stride;
     float rate, momentum, decay;
+    int* nonfinite;  // set to 1 when a new weight is NaN or infinite
+};
+
+// Levels of a rating that the kernels for ratings hold.
+constexpr int kCfMaxLevels = 64;
+
+// Parameters of the machine for ratings; see cf-inl.h.
+struct CfModel {
+    int n_levels, n_hidden, n_rows;  // n_rows: of w for an item, n_levels or with scores 1
+    const float* scores;             // [n_levels], or null: a row of w for every level
+    const float* w;                  // [n_items, n_rows, n_hidden]
+    const float* d;                  // [n_items, n_hidden], or null
+    const float* b_vis;              // [n_items, n_levels]
+    const float* b_level;            // [n_levels]
+    const float* b_hid;              // [n_hidden]
+};
+
+// Ratings of one user.
+struct CfRatings {
+    int64_t n;
+    const int32_t* items;
+    const uint8_t* levels;
+    const float* centers;  // null: 0
+    const float* fields;   // with scores; null: 0
+};
+
+// Total inputs x of the hidden units of a user, their probabilities and draws; each may be null.
+struct CfHiddenArgs {
+    CfModel model;
+    CfRatings ratings;
+    float *x, *probs, *states;  // [n_hidden]
+    uint64_t seed, offset, sample;
+};
+
+// Levels drawn from p(level | hidden), unit the item; and these probabilities. Either may be null.
+struct CfVisibleArgs {
+    CfModel model;
+    CfRatings ratings;    // levels not read
+    const float* hidden;  // [n_hidden]
+    uint8_t* levels;      // [n], may be ratings.levels
+    float* probs;         // [n, n_levels]
+    uint64_t seed, offset, sample;
+};
+
+// probs[n, k] = p(level k of item n | the other ratings, which x sums up).
+struct CfConditionalArgs {
+    CfModel model;
+    CfRatings ratings;
+    const float* x;  // [n_hidden]
+    int leave_out;   // x has the part of each rating, which is to be taken off before its turn
+    float* probs;    // [n, n_levels]
+    float* pull;     // [n_hidden], added to: derivatives of the log conditionals by x; null: not wanted
+    float* scratch;  // [n_hidden]
+};
+
+struct CfEntry {
+    int64_t row, rating;
+};
+
+// Gradient of an item's parameters, added to: of k-step contrastive divergence, or of the log conditionals.
+struct CfItemArgs {
+    CfModel model;
+    int32_t item;
+    const CfEntry* entries;  // [n]: the item's ratings in the minibatch
+    int64_t n;
+    const uint8_t* levels;      // by rating
+    const float* centers;       // by rating; null: 0
+    const uint8_t* new_levels;  // by rating, divergence
+    const float* probs;         // by rating, [n_levels], conditional
+    const float* before;        // by row, [n_hidden]: p(h | data); conditional: x
+    const float* after;         // divergence: p(h | reconstruction)
+    const float* pull;          // conditional
+    float *grad_w, *grad_d, *grad_b;
+    float* scratch;  // [n_hidden]
+};
+
+// (w, velocity) = [[ww, wv], [vw, vv]] (w, velocity) + rate * grad to both.
+struct CfApplyArgs {
+    float *w, *velocity;
+    const float* grad;  // null: 0
+    int64_t n;
+    float ww, wv, vw, vv, rate;
     int* nonfinite;  // set to 1 when a new weight is NaN or infinite
 };
 
@@ -174,13 +263,6 @@ struct WeightUpdateArgs {
 struct BitTransposeArgs {
     const uint64_t* src;  // [n_rows, src_row_words]
     size_t src_row_words;
-// counts[i, j] += chains in which units i and j are both on, for j <= i; the diagonal counts single units.
-struct PairCountsArgs {
-    const uint64_t* state;  // [n_words, n_units]: a bit a chain
-    int64_t n_words, n_units;
-    int64_t* counts;  // [n_units, n_units]
-};
-
     int64_t n_rows;  // rows of src; absent rows of the last block count as zero
     size_t word;     // which word column of src
     uint64_t* dst;   // row j at dst + j * dst_row_words
@@ -288,6 +370,85 @@ struct ActivationBackwardArgs {
     ptrdiff_t stride;
     int64_t n_rows, n_cols;
     float* column_sums;  // [n_cols]
+};
+
+// Softmax of rows, with the loss and gradient of cross-entropy when labels or targets are given.
+struct SoftmaxRowsArgs {
+    int64_t n_rows, n_cols;
+    const float* x;         // [n_rows, n_cols]
+    const int32_t* labels;  // [n_rows], or null
+    const float* targets;   // [n_rows, n_cols], or null; at most one of the two
+    float scale;
+    float* y;     // [n_rows, n_cols]; may be x; null: not wanted
+    float* loss;  // [n_rows]; null: not wanted
+};
+
+// Rows normalised to mean 0 and variance 1, times gain, plus shift.
+struct LayerNormRowsArgs {
+    int64_t n_rows, n_cols;
+    const float *x, *gain, *shift;  // [n_rows, n_cols], [n_cols] or null each
+    float epsilon;
+    float* y;
+    float *mean, *inverse_std;  // [n_rows], or null
+};
+
+// Its gradients; those of gain and shift summed over these rows.
+struct LayerNormBackwardRowsArgs {
+    int64_t n_rows, n_cols;
+    const float *x, *gain, *mean, *inverse_std, *dy;
+    float* dx;              // [n_rows, n_cols], or null
+    float *dgain, *dshift;  // [n_cols]
+};
+
+// y = x / keep where the uniform draw is below keep, else 0, for at most 64 rows.
+struct DropoutRowsArgs {
+    const float* x;
+    float* y;
+    ptrdiff_t stride;
+    int64_t n_rows, n_cols;
+    int64_t first_sample;  // a multiple of 64
+    uint32_t first_unit;
+    float keep;
+    uint64_t seed, offset;
+};
+
+// table[index[i]] += scale * source[i] for indices in [first, last).
+struct ScatterRowsArgs {
+    int64_t n, n_cols;
+    const int32_t* index;
+    const float* source;  // [n, n_cols]
+    float scale;
+    float* table;
+    int64_t first, last;
+};
+
+// One update of n parameters by an hc_optimiser rule.
+struct OptimiserArgs {
+    int rule;
+    int64_t n;
+    float* w;
+    const float* grad;
+    float *velocity, *square;                                          // state, where the rule has it
+    float rate, momentum, velocity_share, square_decay, square_share;  // shares: 1 - momentum and 1 - square_decay
+    float square_scale, epsilon, decay, shrink, grad_scale;
+    int* nonfinite;  // set to 1 when a new parameter is NaN or infinite
+};
+
+struct SumOfSquaresArgs {
+    const float* x;
+    int64_t n;
+    float* sum;
+};
+
+// Columns a max_norm_columns tile covers, at every level.
+constexpr int kMaxNormColumns = 64;
+
+// Columns of w scaled so that none is longer than the limit.
+struct MaxNormColumnsArgs {
+    float* w;
+    ptrdiff_t stride;
+    int64_t n_rows, n_cols;  // at most kMaxNormColumns columns
+    float limit;
 };
 
 // The ceiling of this level: multiply-adds in registers.

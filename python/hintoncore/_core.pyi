@@ -36,6 +36,46 @@ def bits_pack(x: NDArray[np.float32]) -> NDArray[np.uint64]: ...
 def bits_unpack(words: NDArray[np.uint64], batch: int) -> NDArray[np.float32]: ...
 def bits_transpose(words: NDArray[np.uint64], batch: int) -> NDArray[np.uint64]: ...
 
+# bind_cf.cpp: model, ratings and velocities are the tuples of hintoncore.ops_cf
+def cf_hidden(
+    model: tuple[Any, ...], ratings: tuple[Any, ...], seed: int, offset: int, draw: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]: ...
+def cf_visible(
+    model: tuple[Any, ...],
+    ratings: tuple[Any, ...],
+    hidden: NDArray[np.float32],
+    seed: int,
+    offset: int,
+    draw: bool,
+) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]: ...
+def cf_conditional(
+    model: tuple[Any, ...], ratings: tuple[Any, ...], x: NDArray[np.float32], leave_out: bool
+) -> NDArray[np.float32]: ...
+def cf_update(
+    model: tuple[Any, ...],
+    ratings: tuple[Any, ...],
+    velocities: tuple[Any, ...],
+    item_rates: NDArray[np.float32] | None,
+    rates: tuple[float, ...],
+    decays: tuple[float, ...],
+    momentum: float,
+    updates: NDArray[np.int64],
+    step: int,
+    k: int,
+    seed: int,
+    offset: int,
+) -> dict[str, float | None]: ...
+def cf_settle(
+    model: tuple[Any, ...],
+    velocities: tuple[Any, ...],
+    item_rates: NDArray[np.float32] | None,
+    rates: tuple[float, ...],
+    decays: tuple[float, ...],
+    momentum: float,
+    updates: NDArray[np.int64],
+    step: int,
+) -> None: ...
+
 # bind_random.cpp
 def philox4x32_10(counters: NDArray[np.uint32], key: NDArray[np.uint32]) -> NDArray[np.uint32]: ...
 def uniform(seed: int, offset: int, n: int) -> NDArray[np.float32]: ...
@@ -164,7 +204,12 @@ def outer_update(
 
 # bind_linear.cpp
 def linear_backward(
-    x: NDArray[np.float32], w: NDArray[np.float32], y: NDArray[np.float32], dy: NDArray[np.float32], activation: int
+    x: NDArray[np.float32],
+    w: NDArray[np.float32],
+    y: NDArray[np.float32],
+    dy: NDArray[np.float32],
+    activation: int,
+    out: tuple[NDArray[np.float32] | None, NDArray[np.float32] | None, NDArray[np.float32] | None] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
 
 # bind_units.cpp

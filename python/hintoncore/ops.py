@@ -17,6 +17,16 @@ from . import _core, cuda
 from ._validate import Array, as_float32, as_int, as_number, in_place, like
 from .bitmatrix import BitMatrix
 from .generator import RngLike, as_generator
+from .ops_cf import (
+    CFOptimiser,
+    CFParameters,
+    Ratings,
+    cf_conditional,
+    cf_hidden,
+    cf_settle,
+    cf_update,
+    cf_visible,
+)
 from .ops_dense import exp, linear, linear_backward, log, matmul, sigmoid, softplus, tanh
 from .ops_gradient import CDGradient, cd_gradient, weight_update
 from .ops_graph import dense_gibbs, graph_gibbs
@@ -36,10 +46,18 @@ from .ops_outer import outer_update
 
 __all__ = [
     "CDGradient",
+    "CFOptimiser",
+    "CFParameters",
+    "Ratings",
     "adam_update",
     "anneal",
     "cd_gradient",
     "cd_update",
+    "cf_conditional",
+    "cf_hidden",
+    "cf_settle",
+    "cf_update",
+    "cf_visible",
     "dense_gibbs",
     "dropout",
     "embedding",

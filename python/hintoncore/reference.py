@@ -37,6 +37,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hintoncore.reference_cf import cf_conditional, cf_gradient, cf_hidden, cf_visible
 from hintoncore.reference_nn import (
     adam_update,
     dropout,
@@ -58,6 +59,10 @@ __all__ = [
     "anneal",
     "cd_gradient",
     "cd_update",
+    "cf_conditional",
+    "cf_gradient",
+    "cf_hidden",
+    "cf_visible",
     "dense_gibbs",
     "dropout",
     "embedding",
@@ -596,8 +601,9 @@ def weight_update(
     if outer is not None:
         left, right = (np.asarray(factor, dtype=np.float64) for factor in outer)
         gradient = gradient - left.T @ right
-    old = 0.0 if velocity is None else np.asarray(velocity, dtype=np.float64)
-    new = np.asarray(momentum * old + lr * gradient)
+    new = lr * gradient
+    if velocity is not None:
+        new = momentum * np.asarray(velocity, dtype=np.float64) + new
     sums = None
     if offsets is not None:
         mu, lam = (np.asarray(offset, dtype=np.float64) for offset in offsets)

@@ -557,15 +557,15 @@ typedef struct hc_optimiser_args {
     size_t struct_size;
     int rule; /* hc_optimiser_rule */
     int64_t n;
-    float* w;           /* [n], updated */
-    const float* grad;  /* [n] */
-    float* velocity;    /* [n], updated; momentum, Nesterov and Adam need it, RMSprop may have it, SGD has none */
-    float* square;      /* [n], updated; RMSprop and Adam */
-    float lr;           /* >= 0 */
-    float momentum;     /* in [0, 1) */
-    float square_decay; /* in [0, 1) */
-    float epsilon;      /* > 0 where there is a square */
-    float weight_decay; /* >= 0 */
+    float* w;            /* [n], updated */
+    const float* grad;   /* [n] */
+    float* velocity;     /* [n], updated; momentum, Nesterov and Adam need it, RMSprop may have it, SGD has none */
+    float* square;       /* [n], updated; RMSprop and Adam */
+    float lr;            /* >= 0 */
+    double momentum;     /* in [0, 1); double, because 1 - it counts */
+    double square_decay; /* in [0, 1) */
+    float epsilon;       /* > 0 where there is a square */
+    float weight_decay;  /* >= 0 */
     int decoupled;
     float grad_scale; /* finite: for clipping, or for averaging sums */
     int64_t step;     /* Adam: number of this update, from 1 */
