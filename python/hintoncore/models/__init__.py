@@ -5,9 +5,12 @@ from hintoncore.models.boltzmann import BoltzmannMachine
 from hintoncore.models.dbn import DBN, DirectedLayer
 from hintoncore.models.helmholtz import HelmholtzMachine
 from hintoncore.models.rbm import RBM
+from hintoncore.models.holographic import HolographicMemory
+from hintoncore.models.hopfield import HopfieldNet
 from hintoncore.models.sigmoid_belief_net import SigmoidBeliefNet
 
 __all__ = [
+from hintoncore.models.willshaw import WillshawNet
     "DBN",
     "RBM",
     "AssociativeMemory",
@@ -16,3 +19,7 @@ __all__ = [
     "HelmholtzMachine",
     "SigmoidBeliefNet",
 ]
+    "HolographicMemory",
+    "HopfieldNet",
+    "Recirculation",
+    "WillshawNet",
