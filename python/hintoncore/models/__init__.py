@@ -4,22 +4,21 @@ from hintoncore.models.associative_memory import AssociativeMemory
 from hintoncore.models.boltzmann import BoltzmannMachine
 from hintoncore.models.dbn import DBN, DirectedLayer
 from hintoncore.models.helmholtz import HelmholtzMachine
-from hintoncore.models.rbm import RBM
 from hintoncore.models.holographic import HolographicMemory
 from hintoncore.models.hopfield import HopfieldNet
+from hintoncore.models.rbm import RBM
 from hintoncore.models.sigmoid_belief_net import SigmoidBeliefNet
+from hintoncore.models.willshaw import WillshawNet
 
 __all__ = [
-from hintoncore.models.willshaw import WillshawNet
     "DBN",
     "RBM",
     "AssociativeMemory",
     "BoltzmannMachine",
     "DirectedLayer",
     "HelmholtzMachine",
-    "SigmoidBeliefNet",
-]
     "HolographicMemory",
     "HopfieldNet",
-    "Recirculation",
+    "SigmoidBeliefNet",
     "WillshawNet",
+]
