@@ -36,6 +36,7 @@ def task(machine: HelmholtzMachine, x: np.ndarray, **settings: object) -> WakeSl
         "momentum": 0.0,
         "weight_decay": 0.0,
         "nonnegative": False,
+        "frozen": (),
     }
     return WakeSleep(machine, x, WakeSleepSettings.create(**{**defaults, **settings}))  # type: ignore[arg-type]
 
@@ -198,6 +199,16 @@ def test_nonnegative_keeps_the_sign() -> None:
     assert machine.generative.w[0].min() == 0.0
     assert machine.generative.w[0].max() > 0.0
     assert machine.generative.w[1].min() < 0.0, "only the weights into the visible layer are bound"
+
+
+def test_frozen_parameters_keep_their_values() -> None:
+    machine = HelmholtzMachine((6, 3, 2), seed=4)
+    before = {name: array.copy() for name, array in machine.parameters().items()}
+    machine.fit(np.eye(6), epochs=2, batch_size=2, learning_rate=0.3, momentum=0.5, frozen=("w1", "c0"))
+    for name, array in machine.parameters().items():
+        assert np.array_equal(array, before[name]) == (name in ("w1", "c0")), name
+    with pytest.raises(ValueError, match=r"frozen: .*w9"):
+        machine.fit(np.eye(6), epochs=1, frozen=["w9"])
 
 
 class StopError(Exception):

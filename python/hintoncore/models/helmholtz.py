@@ -15,6 +15,7 @@ from hintoncore._streams import Stream, derive_seed
 from hintoncore.bitmatrix import BitMatrix
 from hintoncore.files import FileFormatError, load_tensors, save_tensors
 from hintoncore.generator import Generator, RngLike, as_generator
+from hintoncore.models._parameters import copy_parameters
 from hintoncore.models.sigmoid_belief_net import SigmoidBeliefNet, layer_log_probability
 from hintoncore.train.schedules import Schedule
 
@@ -104,6 +105,7 @@ class HelmholtzMachine:
         momentum: float | Schedule = 0.0,
         weight_decay: float = 0.0,
         nonnegative: bool = False,
+        frozen: Sequence[str] = (),
         validation: ArrayLike | BitMatrix | None = None,
         callbacks: Sequence[Callback] = (),
         resume: str | os.PathLike[str] | None = None,
@@ -134,6 +136,8 @@ class HelmholtzMachine:
         nonnegative : bool
             Keep the generative weights into the visible layer at or above 0, as for causes that only add [1]_. Negative
             ones become 0 after each update.
+        frozen : sequence of str
+            Names in :meth:`parameters` that keep their values, to train a net part by part.
         validation : array or BitMatrix, shape [M, V], optional
             Held-out rows whose bound is monitored.
         callbacks : sequence of Callback
@@ -167,6 +171,7 @@ class HelmholtzMachine:
             momentum=momentum,
             weight_decay=weight_decay,
             nonnegative=nonnegative,
+            frozen=frozen,
         )
         task = WakeSleep(self, X, settings, validation=validation)
         trainer = Trainer(task, batch_size=settings.batch_size, callbacks=callbacks)
@@ -308,12 +313,4 @@ class HelmholtzMachine:
         ValueError
             If one has another shape or dtype, or a value that is not finite.
         """
-        for name, parameter in self.parameters().items():
-            tensor = tensors[name]
-            if tensor.shape != parameter.shape or tensor.dtype != np.float32:
-                raise ValueError(
-                    f"{name}: expected float32 {list(parameter.shape)}, given {tensor.dtype} {list(tensor.shape)}"
-                )
-            if not np.isfinite(tensor).all():
-                raise ValueError(f"{name}: expected finite values")
-            parameter[...] = tensor
+        copy_parameters(self.parameters(), tensors)

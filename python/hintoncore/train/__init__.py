@@ -15,6 +15,7 @@ from hintoncore.train.callbacks import (
     ProgressBar,
 )
 from hintoncore.train.contrastive import CDSettings, ContrastiveDivergence
+from hintoncore.train.em import EMSettings, ExpectationMaximization
 from hintoncore.train.gradient_update import Centring, Sparsity
 from hintoncore.train.negative_phase import CD, PCD, FastPCD, LearningRule, TemperedPCD
 from hintoncore.train.schedules import (
@@ -30,31 +31,33 @@ from hintoncore.train.up_down import UpDown, UpDownSettings
 from hintoncore.train.wake_sleep import WakeSleep, WakeSleepSettings
 
 __all__ = [
-    "Sparsity",
-    "Centring",
-    "TemperedPCD",
-    "LearningRule",
-    "FastPCD",
-    "PCD",
-    "CD",
     "GUIDE_MOMENTUM",
     "AssociativeLearning",
     "BoltzmannLearning",
     "BoltzmannSettings",
+    "CD",
     "CDSettings",
     "Callback",
+    "Centring",
     "Checkpoint",
     "Constant",
     "ContrastiveDivergence",
+    "EMSettings",
     "EarlyStopping",
+    "ExpectationMaximization",
     "Exponential",
+    "FastPCD",
+    "LearningRule",
     "Linear",
     "LogLikelihood",
     "MetricsWriter",
+    "PCD",
     "ProgressBar",
     "Schedule",
+    "Sparsity",
     "Step",
     "Task",
+    "TemperedPCD",
     "Trainer",
     "UpDown",
     "UpDownSettings",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ class WakeSleepSettings:
     learning_rate, recognition_learning_rate, momentum : Schedule
     weight_decay : float
     nonnegative : bool
+    frozen : tuple of str
     """
 
     samples: int
@@ -52,6 +53,7 @@ class WakeSleepSettings:
     momentum: Schedule
     weight_decay: float
     nonnegative: bool
+    frozen: tuple[str, ...]
 
     @classmethod
     def create(
@@ -64,6 +66,7 @@ class WakeSleepSettings:
         momentum: float | Schedule,
         weight_decay: float,
         nonnegative: bool,
+        frozen: Sequence[str],
     ) -> WakeSleepSettings:
         """Check the arguments of ``HelmholtzMachine.fit``, whose documentation describes them.
 
@@ -87,6 +90,7 @@ class WakeSleepSettings:
             momentum=as_schedule(momentum, "momentum"),
             weight_decay=float(weight_decay),
             nonnegative=bool(nonnegative),
+            frozen=tuple(sorted(frozen)),
         )
         settings.at(0.0)
         return settings
@@ -115,6 +119,7 @@ class WakeSleepSettings:
         """Return the settings as JSON values."""
         return {
             "batch_size": self.batch_size,
+            "frozen": list(self.frozen),
             "learning_rate": self.learning_rate.describe(),
             "momentum": self.momentum.describe(),
             "nonnegative": self.nonnegative,
@@ -152,6 +157,9 @@ class WakeSleep:
         *,
         validation: ArrayLike | BitMatrix | None = None,
     ) -> None:
+        unknown = set(settings.frozen) - model.parameters().keys()
+        if unknown:
+            raise ValueError(f"frozen: expected names among {sorted(model.parameters())}, given {sorted(unknown)}")
         self.model = model
         self.settings = settings
         self._rows = _binary_rows(x, model.sizes[0], "X")
@@ -189,6 +197,8 @@ class WakeSleep:
             gradients[name] = gradients[name] + gradient if name in gradients else gradient
         with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported below
             for name, parameter in self.model.parameters().items():
+                if name in self.settings.frozen:
+                    continue
                 step_size = rate if name[0] in "wb" else recognition_rate
                 self._update(name, parameter, gradients[name], step_size, momentum)
         if self.settings.nonnegative:
