@@ -72,6 +72,23 @@ inline void require_apart(const float* x, int64_t x_floats, const char* x_name, 
         invalid(std::string(x_name) + ": must not share memory with " + y_name);
 }
 
+// An array, absent when data is null.
+struct Part {
+    const float* data;
+    int64_t floats;
+    const char* name;
+};
+
+// Arrays that are written share no memory with one another or with what is read.
+template <size_t kOutputs, size_t kInputs>
+void require_all_apart(const Part (&outputs)[kOutputs], const Part (&inputs)[kInputs]) {
+    for (const Part& out : outputs) {
+        for (const Part& in : inputs) require_apart(out.data, out.floats, out.name, in.data, in.floats, in.name);
+        for (const Part& other : outputs)
+            if (&other != &out) require_apart(out.data, out.floats, out.name, other.data, other.floats, other.name);
+    }
+}
+
 inline void require_finite(const float* x, int64_t n, const char* name) {
     for (int64_t i = 0; i < n; ++i)
         if (!std::isfinite(x[i])) invalid(std::string(name) + ": expected finite values, got NaN or infinity");

@@ -5,12 +5,6 @@
 namespace hc {
 namespace {
 
-struct Part {
-    const float* data;
-    int64_t floats;
-    const char* name;
-};
-
 void checked_linear_backward(const hc_linear_backward_args& p) {
     require_size(p.batch, "batch");
     require_size(p.n_in, "n_in");
@@ -30,11 +24,7 @@ void checked_linear_backward(const hc_linear_backward_args& p) {
                            {p.y, p.batch * p.n_out, "y"},
                            {p.dy, p.batch * p.n_out, "dy"}};
     const Part outputs[] = {{p.dx, p.batch * p.n_in, "dx"}, {p.dw, p.n_in * p.n_out, "dw"}, {p.db, p.n_out, "db"}};
-    for (const Part& out : outputs) {
-        for (const Part& in : inputs) require_apart(out.data, out.floats, out.name, in.data, in.floats, in.name);
-        for (const Part& other : outputs)
-            if (&other != &out) require_apart(out.data, out.floats, out.name, other.data, other.floats, other.name);
-    }
+    require_all_apart(outputs, inputs);
     linear_backward(p);
 }
 

@@ -111,7 +111,15 @@ def linear(x: Array, w: Array, b: Array | None = None, *, activation: str = "non
     return _result(x, out, y)
 
 
-def linear_backward(x: Array, w: Array, y: Array, dy: Array, *, activation: str = "none") -> tuple[Array, Array, Array]:
+def linear_backward(
+    x: Array,
+    w: Array,
+    y: Array,
+    dy: Array,
+    *,
+    activation: str = "none",
+    out: tuple[Array | None, Array | None, Array | None] | None = None,
+) -> tuple[Array, Array, Array]:
     """Gradients of :func:`linear`.
 
     With ``g = f'(pre) * dy``, the derivative written in the output (relu: ``y > 0``, sigmoid: ``y (1 - y)``, tanh:
@@ -127,6 +135,9 @@ def linear_backward(x: Array, w: Array, y: Array, dy: Array, *, activation: str 
         Gradient of the loss with respect to `y`.
     activation : {"none", "relu", "sigmoid", "tanh"}
         As given to :func:`linear`.
+    out : tuple of three float32 arrays or None, optional
+        Where to write dx, dw and db; C-contiguous, writeable, sharing no memory with anything else. What is None is not
+        computed: the first layer of a network needs no dx.
 
     Returns
     -------
@@ -145,9 +156,15 @@ def linear_backward(x: Array, w: Array, y: Array, dy: Array, *, activation: str 
     Rumelhart, Hinton and Williams (1986), Learning representations by back-propagating errors, Nature 323, eq. 4-7.
     """
     code = _activation(activation)
-    gradients = _core.linear_backward(
-        _float32(x, "x", 2), _float32(w, "w", 2), _float32(y, "y", 2), _float32(dy, "dy", 2), code
-    )
+    arrays = _float32(x, "x", 2), _float32(w, "w", 2), _float32(y, "y", 2), _float32(dy, "dy", 2)
+    if out is not None:
+        if not isinstance(out, tuple) or len(out) != 3:
+            raise TypeError("out: expected a tuple of three arrays or None: for dx, dw and db")
+        dims = (("out[0]", 2), ("out[1]", 2), ("out[2]", 1))
+        targets = [None if o is None else in_place(o, *dim) for o, dim in zip(out, dims, strict=True)]
+        _core.linear_backward(*arrays, code, (targets[0], targets[1], targets[2]))
+        return out
+    gradients = _core.linear_backward(*arrays, code)
     dx, dw, db = (like(x, gradient) for gradient in gradients)
     return dx, dw, db
 

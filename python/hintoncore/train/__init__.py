@@ -17,7 +17,9 @@ from hintoncore.train.callbacks import (
 from hintoncore.train.contrastive import CDSettings, ContrastiveDivergence
 from hintoncore.train.em import EMSettings, ExpectationMaximization
 from hintoncore.train.gradient_update import Centring, Sparsity
+from hintoncore.train.mean_field import DoubledRBM, DoubledRBMLearning, MeanFieldLearning
 from hintoncore.train.negative_phase import CD, PCD, FastPCD, LearningRule, TemperedPCD
+from hintoncore.train.ratings import RatingLearning, RatingSettings
 from hintoncore.train.schedules import (
     GUIDE_MOMENTUM,
     Constant,
@@ -26,41 +28,48 @@ from hintoncore.train.schedules import (
     Schedule,
     Step,
 )
+from hintoncore.train.supervised import Supervised
 from hintoncore.train.trainer import Task, Trainer
 from hintoncore.train.up_down import UpDown, UpDownSettings
 from hintoncore.train.wake_sleep import WakeSleep, WakeSleepSettings
 
 __all__ = [
+    "Sparsity",
+    "Centring",
+    "TemperedPCD",
+    "LearningRule",
+    "FastPCD",
+    "PCD",
+    "CD",
     "GUIDE_MOMENTUM",
     "AssociativeLearning",
     "BoltzmannLearning",
     "BoltzmannSettings",
-    "CD",
     "CDSettings",
     "Callback",
-    "Centring",
     "Checkpoint",
     "Constant",
     "ContrastiveDivergence",
-    "EMSettings",
+    "DoubledRBM",
+    "DoubledRBMLearning",
     "EarlyStopping",
-    "ExpectationMaximization",
     "Exponential",
-    "FastPCD",
-    "LearningRule",
     "Linear",
     "LogLikelihood",
+    "MeanFieldLearning",
     "MetricsWriter",
-    "PCD",
     "ProgressBar",
+    "RatingLearning",
+    "RatingSettings",
     "Schedule",
-    "Sparsity",
     "Step",
+    "Supervised",
     "Task",
-    "TemperedPCD",
     "Trainer",
     "UpDown",
     "UpDownSettings",
     "WakeSleep",
     "WakeSleepSettings",
+    "EMSettings",
+    "ExpectationMaximization",
 ]

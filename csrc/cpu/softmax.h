@@ -1,0 +1,10 @@
+// Softmax and cross-entropy on the host.
+#pragma once
+
+#include "hintoncore/hintoncore.h"
+
+namespace hc {
+
+void softmax(const hc_softmax_args& p);
+
+}  // namespace hc
