@@ -187,20 +187,32 @@ class TestChecks:
                         "torch": "torch",
                         "torch.compile": None,
                         "scikit-learn": "sklearn",
+                        "rbms": "rbms",
                         "thrml": "thrml",
                         "dwave-samplers": "dwave",
                     }.get(contestant, "numpy")
-                    if needs is None or importlib.util.find_spec(needs) is None or family == "cd":
+                    if needs is None or importlib.util.find_spec(needs) is None or family in ("cd", "pcd"):
                         continue
                     module.CONTESTANTS[contestant](Setup(c.params, 1, 0)).check()
                     checked.append((family, c.name, contestant))
-        assert {family for family, _, _ in checked} == set(FAMILIES) - {"system", "cd"}
+        assert {family for family, _, _ in checked} == set(FAMILIES) - {"system", "cd", "pcd"}
 
     @pytest.mark.parametrize("contestant", [OURS, "hintoncore (dense input)", "numpy", "torch", "scikit-learn"])
     def test_contrastive_divergence_of_every_contestant_checks_out(self, contestant: str) -> None:
         pytest.importorskip({"torch": "torch", "scikit-learn": "sklearn"}.get(contestant, "numpy"))
         module = importlib.import_module("hintoncore.bench.cd")
         params = {"batch": 400, "visible": 40, "hidden": 20, "k": 1}
+        assert module.CONTESTANTS[contestant](Setup(params, 1, 0)).check() < 0.2
+
+    @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # rbms uses it
+    @pytest.mark.parametrize("contestant", [OURS, "torch", "rbms"])
+    @pytest.mark.parametrize("centred", [0, 1])
+    def test_persistent_contrastive_divergence_of_every_contestant_checks_out(
+        self, contestant: str, centred: int
+    ) -> None:
+        pytest.importorskip({OURS: "numpy"}.get(contestant, contestant))
+        module = importlib.import_module("hintoncore.bench.pcd")
+        params = {"batch": 400, "visible": 40, "hidden": 20, "k": 2, "centred": centred}
         assert module.CONTESTANTS[contestant](Setup(params, 1, 0)).check() < 0.2
 
 

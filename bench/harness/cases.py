@@ -20,6 +20,7 @@ ENGINES = {
     "torch": "torch",
     "torch.compile": "torch",
     "scikit-learn": "scikit-learn",
+    "rbms": "rbms",
     "thrml": "thrml",
     "dwave-samplers": "dwave-samplers",
     "fma": OURS,

@@ -14,6 +14,7 @@ _MODULES = {
     "numpy": "numpy",
     "torch": "torch",
     "scikit-learn": "sklearn",
+    "rbms": "rbms",
     "thrml": "thrml",
     "dwave-samplers": "dwave.samplers",
 }

@@ -19,6 +19,7 @@ _COLOURS = {
     "torch": "#7f7f7f",
     "torch.compile": "#bab0ac",
     "scikit-learn": "#54a24b",
+    "rbms": "#72b7b2",
     "thrml": "#b279a2",
     "dwave-samplers": "#eeca3b",
 }
