@@ -102,6 +102,6 @@ def sample_units(
             first_sample,
             bool(return_means),
         )
-    if not return_means:
+    if means is None:
         return like(x, states)
     return like(x, states), like(x, means)

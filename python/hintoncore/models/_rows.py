@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from hintoncore.bitmatrix import BitMatrix
 
 if TYPE_CHECKING:
-    from hintoncore.models.units import BernoulliUnits
+    from hintoncore.models.units import Units
 
 __all__ = ["as_rows", "dense_blocks", "is_binary"]
 
@@ -40,7 +40,7 @@ def as_rows(x: ArrayLike | BitMatrix, n_units: int, name: str = "X") -> NDArray[
 
 
 def dense_blocks(
-    x: ArrayLike | BitMatrix, n_units: int, block_rows: int, *, units: BernoulliUnits, name: str = "X"
+    x: ArrayLike | BitMatrix, n_units: int, block_rows: int, *, units: Units, name: str = "X"
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the rows of ``x`` as float32 C-contiguous blocks [<= block_rows, n_units], checked against
     ``units``.
@@ -52,11 +52,11 @@ def dense_blocks(
         stop = min(start + block_rows, rows.shape[0])
         if isinstance(rows, BitMatrix):
             words = rows.words[:, start // _WORD_BITS : (stop + _WORD_BITS - 1) // _WORD_BITS]
-            yield BitMatrix(np.ascontiguousarray(words), stop - start).to_dense()
+            block = BitMatrix(np.ascontiguousarray(words), stop - start).to_dense()
         else:
             block = np.ascontiguousarray(rows[start:stop], dtype=np.float32)
-            units.check(block, name)
-            yield block
+        units.check(block, name)
+        yield block
 
 
 def is_binary(block: NDArray[np.float32]) -> bool:

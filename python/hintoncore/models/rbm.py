@@ -17,7 +17,7 @@ from hintoncore.bitmatrix import BitMatrix
 from hintoncore.files import FileFormatError, load_tensors, save_tensors
 from hintoncore.generator import Generator, RngLike, as_generator
 from hintoncore.models._rows import as_rows, dense_blocks
-from hintoncore.models.units import unit_type
+from hintoncore.models.units import GaussianUnits, SteppedSigmoidUnits, Units, unit_type
 from hintoncore.train.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -36,15 +36,21 @@ _BLOCK_ROWS = 256
 
 
 class RBM:
-    """Restricted Boltzmann machine with binary visible and hidden units.
+    """Restricted Boltzmann machine: a layer of visible and a layer of hidden units, of any type each.
 
-    The energy is ``E(v, h) = - b_vis . v - b_hid . h - v^T w h``, and ``p(v, h) = exp(-E(v, h)) / Z``.
+    With binary units the energy is ``E(v, h) = - b_vis . v - b_hid . h - v^T w h``; ``p(v, h) = exp(-E(v, h)) / Z``.
+    :mod:`hintoncore.models.units` has the energy of the others. Two Bernoulli layers are sampled and trained on packed
+    bits, all others on float32 arrays.
 
     Parameters
     ----------
     n_visible, n_hidden : int >= 1
-    visible, hidden : {"bernoulli"}
-        Unit types.
+        Columns of a layer; a softmax group takes as many as it has states.
+    visible, hidden : str
+        Unit types: ``"bernoulli"``, ``"spin"`` (-1 and +1), ``"softmax:K"`` (groups of K columns of which one is 1),
+        ``"gaussian"`` (variances learned; hidden ones are 1) and ``"gaussian:unit"`` (variances 1); hidden also
+        ``"nrelu"`` (noisy rectified linear) and ``"stepped-sigmoid"`` (what these approximate, exactly). Two Gaussian
+        layers are refused: their energy has no lower bound unless the weights are small.
     seed : int in [0, 2**64)
         The initial weights, training and :meth:`sample` are functions of it.
 
@@ -54,7 +60,8 @@ class RBM:
         Couplings, at first drawn from a normal distribution with standard deviation 0.01 (practical guide
         [2]_, section 8).
     b_vis : array of float32, shape [V]
-        At first 0; the first :meth:`fit` sets it to ``log(p / (1 - p))`` of the data means.
+        At first 0; the first :meth:`fit` sets it to what reproduces the data means, ``log(p / (1 - p))`` for
+        Bernoulli units.
     b_hid : array of float32, shape [H]
         At first 0.
     epochs_trained, steps_trained : int
@@ -63,7 +70,7 @@ class RBM:
     Raises
     ------
     ValueError
-        If a size is below 1, a unit type is unknown, or the seed is out of range.
+        If a size is below 1, a unit type is unknown or cannot be combined, or the seed is out of range.
 
     References
     ----------
@@ -92,8 +99,9 @@ class RBM:
     ) -> None:
         self.n_visible = as_count(n_visible, "n_visible")
         self.n_hidden = as_count(n_hidden, "n_hidden")
-        self.visible_units = unit_type(visible, "visible")
-        self.hidden_units = unit_type(hidden, "hidden")
+        self.visible_units = unit_type(visible, "visible", self.n_visible)
+        self.hidden_units = unit_type("gaussian:unit" if hidden == "gaussian" else hidden, "hidden", self.n_hidden)
+        _check_pair(self.visible_units, self.hidden_units)
         self.seed = as_int(seed, "seed", 0, 2**64 - 1)
         weights = Generator(derive_seed(self.seed, Stream.WEIGHTS)).normal((self.n_visible, self.n_hidden))
         self.w: Float32Array = np.ascontiguousarray(weights * np.float32(_WEIGHT_STD), dtype=np.float32)
@@ -191,6 +199,7 @@ class RBM:
         """
         from hintoncore.train.contrastive import CDSettings, ContrastiveDivergence
         from hintoncore.train.trainer import Trainer
+        from hintoncore.train.unit_divergence import UnitDivergence
 
         settings = CDSettings.create(
             k=k,
@@ -205,7 +214,8 @@ class RBM:
             sparsity=sparsity,
             l1=l1,
         )
-        task = ContrastiveDivergence(self, X, settings, validation=validation)
+        task_type = ContrastiveDivergence if self.binary else UnitDivergence
+        task = task_type(self, X, settings, validation=validation)
         trainer = Trainer(task, batch_size=settings.batch_size, callbacks=callbacks)
         if resume is not None:
             trainer.load_checkpoint(resume)
@@ -276,6 +286,8 @@ class RBM:
         n = as_count(n, "n")
         steps = as_count(steps, "steps")
         generator = self._sampling_rng if rng is None else as_generator(rng)
+        if not self.binary:
+            return self._sample_units(n, steps, generator, initial, temperature, return_probs)
         visible: Any
         if initial is None:
             no_hidden = BitMatrix.zeros((n, self.n_hidden))
@@ -303,8 +315,35 @@ class RBM:
             return _dense(last[0]), last[1]
         return _dense(last)
 
+    def _sample_units(
+        self,
+        n: int,
+        steps: int,
+        rng: Generator,
+        initial: ArrayLike | BitMatrix | None,
+        temperature: float,
+        return_probs: bool,
+    ) -> Float32Array | tuple[Float32Array, Float32Array]:
+        """:meth:`sample` for layers of any type."""
+        if not temperature > 0:
+            raise ValueError(f"temperature: expected a number above 0, given {temperature}")
+        if initial is None:
+            start = np.tile(self.b_vis, (n, 1))
+            visible = self.visible_units.sample(start, rng, temperature=temperature)
+        else:
+            visible = np.concatenate(list(self._blocks(initial, "initial")))
+            if len(visible) != n:
+                raise ValueError(f"initial: expected shape [{n}, {self.n_visible}], given {list(visible.shape)}")
+        means = visible
+        for _ in range(steps):
+            hidden = self.hidden_units.sample(self.hidden_inputs(visible), rng, temperature=temperature)
+            visible, means = self.visible_units.sample(
+                self.visible_inputs(hidden), rng, temperature=temperature, return_means=True
+            )
+        return (visible, means) if return_probs else visible
+
     def transform(self, X: ArrayLike | BitMatrix) -> Float32Array:
-        """Hidden probabilities ``p(h = 1 | v)``.
+        """Means of the hidden units given each row, for binary units ``p(h = 1 | v)``.
 
         Parameters
         ----------
@@ -322,7 +361,7 @@ class RBM:
         return np.concatenate([self._hidden_means(block) for block in self._blocks(X)])
 
     def reconstruct(self, X: ArrayLike | BitMatrix) -> Float32Array:
-        """Mean-field reconstruction: visible probabilities given the hidden probabilities of each row.
+        """Mean-field reconstruction: visible means given the hidden means of each row.
 
         Deterministic; the sampled reconstruction is one step of :meth:`sample` with ``initial=X``.
 
@@ -339,22 +378,14 @@ class RBM:
         ValueError, TypeError
             If ``X`` does not fit the model.
         """
-        w_transposed = np.ascontiguousarray(self.w.T)
-        return np.concatenate(
-            [
-                ops.linear(
-                    self._hidden_means(block),
-                    w_transposed,
-                    self.b_vis,
-                    activation=self.visible_units.activation,
-                )
-                for block in self._blocks(X)
-            ]
-        )
+        means = [self.visible_units.mean(self.visible_inputs(self._hidden_means(block))) for block in self._blocks(X)]
+        return np.concatenate(means)
 
     def free_energy(self, X: ArrayLike | BitMatrix) -> NDArray[np.float64]:
-        """Free energy ``F(v) = -b_vis . v - sum_j softplus(b_j + (v w)_j)``, so that ``p(v) = exp(-F(v)) /
-        Z``.
+        """Free energy ``F(v)``, so that ``p(v) = exp(-F(v)) / Z``.
+
+        ``F(v) = energy(v, b_vis) - sum_j log sum_h exp(-energy(h, b_j) + (t(v) w)_j t(h))``, in closed form for every
+        type of unit; for binary ones ``-b_vis . v - sum_j softplus(b_j + (v w)_j)``.
 
         Parameters
         ----------
@@ -374,11 +405,12 @@ class RBM:
         ----------
         Practical guide [2]_, eq. 25.
         """
-        b_vis = self.b_vis.astype(np.float64)
+        constant = self.hidden_units.bias_energy(self.b_hid)
         parts = []
         for block in self._blocks(X):
-            inputs = ops.linear(block, self.w, self.b_hid).astype(np.float64)
-            parts.append(-(block @ b_vis) - self.hidden_units.log_normaliser(inputs).sum(axis=1))
+            inputs = self.hidden_inputs(block).astype(np.float64)
+            summed_out = self.hidden_units.log_normaliser(inputs).sum(axis=1) - constant
+            parts.append(self.visible_units.energy(block, self.b_vis) - summed_out)
         return np.concatenate(parts)
 
     @overload
@@ -452,7 +484,7 @@ class RBM:
         """
         save_tensors(
             path,
-            {"b_hid": self.b_hid, "b_vis": self.b_vis, "w": self.w},
+            dict(sorted(self.parameters().items())),
             kind=_FILE_KIND,
             metadata={
                 "epochs_trained": self.epochs_trained,
@@ -493,8 +525,8 @@ class RBM:
         return model
 
     def parameters(self) -> dict[str, Float32Array]:
-        """Return the parameter arrays themselves by name: ``w``, ``b_vis``, ``b_hid``."""
-        return {"w": self.w, "b_vis": self.b_vis, "b_hid": self.b_hid}
+        """Return the parameter arrays themselves by name: ``w``, ``b_vis``, ``b_hid``, learned ``log_variance``."""
+        return {"w": self.w, "b_vis": self.b_vis, "b_hid": self.b_hid, **self.visible_units.parameters()}
 
     def set_parameters(self, tensors: Mapping[str, NDArray[Any]]) -> None:
         """Copy parameters in.
@@ -502,7 +534,7 @@ class RBM:
         Raises
         ------
         KeyError
-            If one of ``w``, ``b_vis``, ``b_hid`` is missing.
+            If one is missing.
         ValueError
             If one has another shape or dtype, or a value that is not finite.
         """
@@ -516,12 +548,37 @@ class RBM:
                 raise ValueError(f"{name}: expected finite values")
             parameter[...] = tensor
 
-    def _blocks(self, X: ArrayLike | BitMatrix) -> Iterator[Float32Array]:
-        return dense_blocks(X, self.n_visible, _BLOCK_ROWS, units=self.visible_units)
+    @property
+    def binary(self) -> bool:
+        """Whether both layers are Bernoulli, so that kernels on packed bits serve."""
+        return self.visible_units.name == self.hidden_units.name == "bernoulli"
+
+    def hidden_inputs(self, visible: Float32Array) -> Float32Array:
+        """Total inputs of the hidden units, ``b_hid + t(v) w``, for states or means of the visible ones [B, V]."""
+        inputs: Float32Array = ops.linear(self.visible_units.statistic(visible), self.w, self.b_hid)
+        return inputs
+
+    def visible_inputs(self, hidden: Float32Array) -> Float32Array:
+        """Total inputs of the visible units, ``b_vis + w t(h)``, for states or means of the hidden ones [B, H]."""
+        inputs: Float32Array = ops.matmul(self.hidden_units.statistic(hidden), self.w, trans_b=True)
+        inputs += self.b_vis
+        return inputs
+
+    def _blocks(self, X: ArrayLike | BitMatrix, name: str = "X") -> Iterator[Float32Array]:
+        return dense_blocks(X, self.n_visible, _BLOCK_ROWS, units=self.visible_units, name=name)
 
     def _hidden_means(self, block: Float32Array) -> Float32Array:
-        means: Float32Array = ops.linear(block, self.w, self.b_hid, activation=self.hidden_units.activation)
-        return means
+        return self.hidden_units.mean(self.hidden_inputs(block))
+
+
+def _check_pair(visible: Units, hidden: Units) -> None:
+    if isinstance(visible, SteppedSigmoidUnits):
+        raise ValueError(f"visible: {visible.name} units are hidden units, as data they have no energy of their own")
+    if isinstance(visible, GaussianUnits) and isinstance(hidden, GaussianUnits):
+        raise ValueError(
+            "hidden: expected units other than Gaussian beside Gaussian visible ones: the energy of two Gaussian "
+            "layers has no lower bound unless the weights are small"
+        )
 
 
 def _dense(states: Any) -> Float32Array:

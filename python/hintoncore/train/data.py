@@ -13,7 +13,7 @@ from hintoncore.bitmatrix import BitMatrix
 from hintoncore.models._rows import as_rows, dense_blocks, is_binary
 
 if TYPE_CHECKING:
-    from hintoncore.models.units import BernoulliUnits
+    from hintoncore.models.units import Units
 
 __all__ = ["TrainingRows", "evenly_spaced"]
 
@@ -39,17 +39,17 @@ class TrainingRows:
     ----------
     shape : (N, n_units)
     binary : bool
-        Whether every value is 0 or 1.
+        Whether these are Bernoulli units and every value is 0 or 1.
     mean : array of float64, shape [n_units]
         Mean of each column.
     """
 
-    def __init__(self, x: ArrayLike | BitMatrix, n_units: int, *, units: BernoulliUnits, name: str = "X") -> None:
+    def __init__(self, x: ArrayLike | BitMatrix, n_units: int, *, units: Units, name: str = "X") -> None:
         rows = as_rows(x, n_units, name)
         self.shape: tuple[int, int] = (rows.shape[0], n_units)
-        self.binary = True
+        self.binary = units.name == "bernoulli"
         column_sums = np.zeros(n_units)
-        packed = np.empty((rows.shape[0], (n_units + 63) // 64), dtype=np.uint64)
+        packed = np.empty((rows.shape[0] if self.binary else 0, (n_units + 63) // 64), dtype=np.uint64)
         start = 0
         for block in dense_blocks(rows, n_units, _BLOCK_ROWS, units=units, name=name):
             column_sums += block.sum(axis=0, dtype=np.float64)
@@ -59,6 +59,8 @@ class TrainingRows:
             start += len(block)
         self.mean = column_sums / rows.shape[0]
         self._packed = packed if self.binary else None
+        if isinstance(rows, BitMatrix) and not self.binary:
+            rows = rows.to_dense()
         self._dense = None if self.binary else np.ascontiguousarray(rows, dtype=np.float32)
 
     def batch(self, rows: NDArray[np.intp]) -> BitMatrix | NDArray[np.float32]:
