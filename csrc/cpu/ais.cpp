@@ -6,6 +6,7 @@
 
 #include "common/status.h"
 #include "cpu/bits.h"
+#include "cpu/ceil_div.h"
 #include "cpu/gibbs.h"
 #include "cpu/thread_pool.h"
 #include "cpu/workspace.h"
@@ -19,8 +20,6 @@ namespace {
 
 constexpr int64_t kRowsPerTile = 256;
 constexpr int kByteStates = 256;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // (b_vis - b_base) . v for bit rows v, in float64: 256 partial sums for each byte of a row.
 class BiasDifference {

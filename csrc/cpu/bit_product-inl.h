@@ -57,7 +57,8 @@ static inline Panel bit_product_panel(const BitProductArgs* a, int64_t first_inp
     return {copy, kLanes};
 }
 
-// tables[group][entry][lane]; returns `poison` with NaN added in every lane that read a NaN or infinite weight.
+// tables[group][entry][lane], but for entry 0, which is always zero; returns `poison` with NaN added in every lane that read
+// a NaN or infinite weight.
 static inline vf bit_product_tables(const Panel panel, int n_groups, float* tables, vf poison) {
     const float* w = panel.data;
     for (int g = 0; g < n_groups; ++g, w += kGroupBits * panel.stride, tables += kGroupEntries * kLanes) {
@@ -73,7 +74,7 @@ static inline vf bit_product_tables(const Panel panel, int n_groups, float* tabl
         for (int j = 0; j < 4; ++j) low[4 + j] = add(low[j], w2);
 #pragma GCC unroll 8
         for (int j = 0; j < 8; ++j) {
-            store(tables + j * kLanes, low[j]);
+            if (j > 0) store(tables + j * kLanes, low[j]);
             store(tables + (8 + j) * kLanes, add(low[j], w3));
             store(tables + (16 + j) * kLanes, add(low[j], w4));
             store(tables + (24 + j) * kLanes, add(low[j], w34));
@@ -127,6 +128,7 @@ static void bit_product_lookup(const uint64_t* codes, int64_t n_rows, const floa
     for (; left > 0; --left, ++codes, out += kUnitBlock) bit_product_rows<1, kGroups, kFirst>(codes, tables, init, out);
 }
 
+// The lookup runs over 4, 8 or 12 groups; those past n_groups are only ever selected by zero bits.
 template <bool kFirst>
 static inline void bit_product_chunk(const uint64_t* codes, int64_t n_rows, int n_groups, const float* tables, vf init,
                                      float* out) {
@@ -138,36 +140,17 @@ static inline void bit_product_chunk(const uint64_t* codes, int64_t n_rows, int 
         bit_product_lookup<4, kFirst>(codes, n_rows, tables, init, out);
 }
 
-// Asks for a chunk's weights ahead of time: they come in pieces of 16 units or 60 inputs, too short for the hardware to
-// guess the next.
-static inline void bit_product_prefetch(const BitProductArgs* a, int64_t first_input, int first_unit) {
-    const int64_t left = a->n_inputs - first_input, n_inputs = left < kChunkInputs ? left : kChunkInputs;
-    const float* w = a->weights + first_input * a->input_stride + first_unit * a->unit_stride;
-    if (a->unit_stride == 1) {
-        for (int64_t i = 0; i < n_inputs; ++i) {
-            __builtin_prefetch(w + i * a->input_stride);
-            __builtin_prefetch(w + i * a->input_stride + kLanes - 1);
-        }
-    } else {
-        const int n_units = a->n_units - first_unit < kLanes ? a->n_units - first_unit : kLanes;
-        for (int u = 0; u < n_units; ++u)
-            for (int64_t i = 0; i < n_inputs; i += 16) __builtin_prefetch(w + u * a->unit_stride + i);
-    }
-}
-
 static void bit_product(const BitProductArgs* a) {
     float* tables = static_cast<float*>(a->scratch);
     float* copy = tables + kGroupEntries * kChunkGroups * kLanes;
     vf poison = zero();
+    for (int g = 0; g < kChunkGroups; ++g) store(tables + g * kGroupEntries * kLanes, zero());
     for (int u = 0; u < a->n_units; u += kLanes) {
         const vf init = a->init ? load_masked(a->init + u, first_lanes(a->n_units - u)) : zero();
         for (int64_t i = 0; i < a->n_inputs; i += kChunkInputs) {
             const int n = a->n_inputs - i < kChunkInputs ? static_cast<int>(a->n_inputs - i) : kChunkInputs;
             const int n_groups = (n + kGroupBits - 1) / kGroupBits;
             poison = bit_product_tables(bit_product_panel(a, i, n, u, copy), n_groups, tables, poison);
-            // The lookup runs over 4, 8 or 12 groups; those past n_groups are only ever selected by zero bits.
-            for (int g = n_groups; g % 4; ++g) store(tables + g * kGroupEntries * kLanes, zero());
-            bit_product_prefetch(a, i + kChunkInputs, u);
             const uint64_t* codes = a->codes + static_cast<size_t>(i / kChunkInputs) * a->code_stride;
             if (i == 0 && !a->accumulate)
                 bit_product_chunk<true>(codes, a->n_rows, n_groups, tables, init, a->out + u);

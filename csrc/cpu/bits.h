@@ -22,7 +22,8 @@ void unpack_rows(const uint64_t* rows, int64_t n_rows, int64_t n_cols, float* x,
 int64_t chunk_count(int64_t n_bits);
 void chunk_codes(const uint64_t* rows, int64_t n_rows, int64_t n_bits, uint64_t* codes, int threads);
 
-// Bits set in a xor b.
+// Bits set in a, and in a xor b.
+int64_t count_bits(const uint64_t* a, int64_t words);
 int64_t count_differences(const uint64_t* a, const uint64_t* b, int64_t words);
 
 }  // namespace hc

@@ -9,6 +9,7 @@
 
 #include "common/status.h"
 #include "cpu/bits.h"
+#include "cpu/ceil_div.h"
 #include "cpu/dispatch.h"
 #include "cpu/gibbs.h"
 #include "cpu/matmul.h"
@@ -17,8 +18,6 @@
 
 namespace hc {
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Unit-major bits with one more row that is always on: its "weights" are the hidden biases, so the statistics product
 // gives the hidden-bias gradient too.
@@ -31,9 +30,7 @@ void append_bias_unit(uint64_t* unit_major, int64_t n_units, int64_t batch) {
 }
 
 double popcount_mean(const uint64_t* row, int64_t batch) {
-    int64_t n = 0;
-    for (int64_t j = 0; j < bit_words(batch); ++j) n += __builtin_popcountll(row[j]);
-    return static_cast<double>(n) / static_cast<double>(batch);
+    return static_cast<double>(count_bits(row, bit_words(batch))) / static_cast<double>(batch);
 }
 
 // Returns whether the new bias is finite.

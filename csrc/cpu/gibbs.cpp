@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "cpu/bits.h"
+#include "cpu/ceil_div.h"
 #include "cpu/dispatch.h"
 #include "cpu/matmul.h"
 #include "cpu/thread_pool.h"
@@ -15,8 +16,6 @@ namespace {
 
 // Rows a tile covers: enough to repay its tables, few enough that its pre-activations stay near the core.
 constexpr int64_t kRowsPerTile = 1024;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 SampleRowsArgs sample_args(const HalfStep& p, int64_t first_row, int64_t n_rows, int64_t first_unit, int n_units) {
     SampleRowsArgs s{};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/ceil_div.h"
 #include "cpu/dispatch.h"
 #include "cpu/matmul.h"
 #include "cpu/thread_pool.h"
@@ -12,8 +13,6 @@ namespace {
 
 constexpr int64_t kStripRows = 512;
 constexpr int64_t kStripColumns = 256;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // g = f'(y) dy into `g` (unused without an activation) and db. The strips are fixed, and their sums added in order.
 void through_activation(const hc_linear_backward_args& p, float* g) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/ceil_div.h"
 #include "cpu/dispatch.h"
 #include "cpu/thread_pool.h"
 #include "cpu/workspace.h"
@@ -16,8 +17,6 @@ constexpr int64_t kPackedFloats = 4 << 20;    // of B, packed at a time
 constexpr int64_t kTasksPerThread = 8;        // enough for a thread that was interrupted to be helped out
 constexpr int64_t kSerialProducts = 1 << 18;  // fewer multiply-adds than waking another thread is worth
 constexpr int64_t kPackRows = 32;             // of B, packed by one task
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // The length of a K block: equal parts of at most kDepth. It sets the order of summation, so it depends on k alone.
 int64_t gemm_depth(int64_t k) { return ceil_div(ceil_div(k, ceil_div(k, kDepth)), 8) * 8; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/ceil_div.h"
 #include "cpu/dispatch.h"
 #include "cpu/thread_pool.h"
 #include "cpu/workspace.h"
@@ -11,8 +12,6 @@ namespace {
 
 constexpr int64_t kRowsPerTile = 256;   // a multiple of 64, whose draws come together
 constexpr int64_t kUnitsPerTile = 256;  // a multiple of 32, whose normals come in pairs
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
