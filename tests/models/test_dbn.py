@@ -152,7 +152,9 @@ def test_up_down_update_in_expectation(steps: int) -> None:
         expected[name] = (positive[0] - negative[0], spread**2 + (positive[0] - negative[0]) ** 2)
 
     before = {name: array.copy() for name, array in net.parameters().items()}
-    settings = UpDownSettings.create(gibbs_steps=steps, batch_size=len(x), learning_rate=1.0, weight_decay=0.0)
+    settings = UpDownSettings.create(
+        gibbs_steps=steps, batch_size=len(x), learning_rate=1.0, momentum=0.0, weight_decay=0.0
+    )
     UpDown(net, x, y, settings).step(np.arange(len(x)), 0.0)
     checked = 0
     for name, array in net.parameters().items():
@@ -241,7 +243,7 @@ def test_it_learns_to_classify_digits_and_fine_tuning_helps() -> None:
     net.fit(digits.train, digits.train_labels, epochs=20, batch_size=20, learning_rate=0.1)
     greedy = net.score(digits.test, digits.test_labels)
     assert greedy > 0.7
-    net.fine_tune(digits.train, digits.train_labels, epochs=15, batch_size=20, learning_rate=0.1)
+    net.fine_tune(digits.train, digits.train_labels, epochs=15, batch_size=20, learning_rate=0.1, momentum=0.5)
     assert net.score(digits.test, digits.test_labels) > max(greedy, 0.82)
     assert (net.layers_trained, net.epochs_trained, net.steps_trained) == (2, 15, 15 * 75)
 
@@ -330,6 +332,8 @@ def test_bad_arguments_are_refused_by_name() -> None:
         (ValueError, "learning_rate", lambda: net.fine_tune(x, y, learning_rate=-1.0)),
         (ValueError, "gibbs_steps", lambda: net.fine_tune(x, y, gibbs_steps=0)),
         (ValueError, "weight_decay", lambda: net.fine_tune(x, y, weight_decay=-1.0)),
+        (ValueError, "without labels", lambda: net.add_layer(3)),
+        (ValueError, "trained", lambda: DBN((5, 4)).add_layer(3)),
         (ValueError, "label units", lambda: plain.predict(x)),
         (ValueError, "labels", lambda: plain.sample(2, labels=1)),
         (ValueError, "labels", lambda: net.sample(2, labels=[0, 2])),

@@ -61,7 +61,7 @@ class DirectedLayer:
         shapes = ((n_below, n_above), n_above, (n_above, n_below), n_below)
         return cls(*(np.zeros(shape, dtype=np.float32) for shape in shapes))
 
-    def tie_to(self, rbm: RBM) -> None:
+    def tie_to(self, rbm: RBM | AssociativeMemory) -> None:
         """Take an RBM's weights for both directions."""
         self.up_w[...] = rbm.w
         self.down_w[...] = rbm.w.T
@@ -277,6 +277,43 @@ class DBN:
         self.layers_trained = max(self.layers_trained, number + 1)
         return self
 
+    def add_layer(self, n_hidden: int) -> DBN:
+        """Return a net with one more hidden layer: this one's associative memory becomes directed under a new one.
+
+        The new memory starts as the old one turned upside down, as far as it has units for it; further units start with
+        small weights. With at least as many hidden units as the old memory has features it has the old one's
+        distribution, so the net's is what it was, and training it by :meth:`fit_layer` raises the bound from there
+        ([1]_, section 4).
+
+        Parameters
+        ----------
+        n_hidden : int >= 1
+
+        Returns
+        -------
+        DBN
+            Without labels, as this one is; nothing is shared.
+
+        Raises
+        ------
+        ValueError
+            If this net has labels, or not all its layers are trained.
+        """
+        if self.n_labels:
+            raise ValueError(f"{self!r}: a layer is added to nets without labels only")
+        if self.layers_trained < len(self.sizes) - 1:
+            raise ValueError(f"layers: expected all to be trained, {self.layers_trained} are")
+        grown = DBN((*self.sizes, n_hidden), seed=self.seed)
+        for old, new in zip(self.layers, grown.layers, strict=False):
+            copy_parameters(new.parameters(), old.parameters())
+        grown.layers[-1].tie_to(self.top)
+        units = min(self.top.n_features, n_hidden)
+        grown.top.w[:, :units] = self.top.w[:units].T
+        grown.top.b_vis[...] = self.top.b_hid
+        grown.top.b_hid[:units] = self.top.b_vis[:units]
+        grown.layers_trained = self.layers_trained
+        return grown
+
     def fine_tune(
         self,
         X: ArrayLike | BitMatrix,
@@ -285,7 +322,8 @@ class DBN:
         *,
         gibbs_steps: int | Schedule = 3,
         batch_size: int = 100,
-        learning_rate: float | Schedule = 0.05,
+        learning_rate: float | Schedule = 0.02,
+        momentum: float | Schedule = 0.9,
         weight_decay: float = 0.0,
         validation: tuple[ArrayLike | BitMatrix, ArrayLike | None] | None = None,
         callbacks: Sequence[Callback] = (),
@@ -308,7 +346,9 @@ class DBN:
             and 10 for a hundred epochs each.
         batch_size : int >= 1
         learning_rate : float or Schedule
-            Of the mean gradient of a minibatch.
+            Of the mean gradient of a minibatch. The delta rules diverge when it is large: as a rule above 8 over the
+            number of units that are on in a layer.
+        momentum : float or Schedule
         weight_decay : float >= 0
             Of the weights, as of :meth:`hintoncore.models.RBM.fit`.
         validation : (X, y), optional
@@ -333,7 +373,11 @@ class DBN:
         from hintoncore.train.up_down import UpDown, UpDownSettings
 
         settings = UpDownSettings.create(
-            gibbs_steps=gibbs_steps, batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay
+            gibbs_steps=gibbs_steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            weight_decay=weight_decay,
         )
         held_out = None if validation is None else (validation[0], self._labels(validation[1], validation[0]))
         task = UpDown(self, X, self._labels(y, X), settings, validation=held_out)
@@ -394,7 +438,7 @@ class DBN:
         """
         if not self.n_labels:
             raise ValueError(f"{self!r} has no label units: pass n_labels when you make it")
-        free_energy = self.top.free_energy(self._features(X))
+        free_energy = self.top.free_energy(self.recognised(X))
         return np.asarray(-free_energy - np.logaddexp.reduce(-free_energy, axis=1, keepdims=True))
 
     def predict(self, X: ArrayLike | BitMatrix) -> NDArray[np.int64]:
@@ -538,7 +582,7 @@ class DBN:
     def _blocks(self, X: ArrayLike | BitMatrix) -> Any:
         return dense_blocks(X, self.n_visible, _BLOCK_ROWS, units=_UNITS)
 
-    def _features(self, X: ArrayLike | BitMatrix) -> Float32Array:
+    def recognised(self, X: ArrayLike | BitMatrix) -> Float32Array:
         """Recognition probabilities of the memory's features: the data themselves in a net of two layers."""
         if self.layers:
             return self.transform(X, layer=len(self.layers))

@@ -43,13 +43,14 @@ class UpDownSettings:
     gibbs_steps : Schedule
         Rounded to the nearest integer.
     batch_size : int
-    learning_rate : Schedule
+    learning_rate, momentum : Schedule
     weight_decay : float
     """
 
     gibbs_steps: Schedule
     batch_size: int
     learning_rate: Schedule
+    momentum: Schedule
     weight_decay: float
 
     @classmethod
@@ -59,6 +60,7 @@ class UpDownSettings:
         gibbs_steps: int | Schedule,
         batch_size: int,
         learning_rate: float | Schedule,
+        momentum: float | Schedule,
         weight_decay: float,
     ) -> UpDownSettings:
         """Check the arguments of ``DBN.fine_tune``, whose documentation describes them.
@@ -74,25 +76,28 @@ class UpDownSettings:
             gibbs_steps=as_schedule(gibbs_steps, "gibbs_steps"),
             batch_size=as_count(batch_size, "batch_size"),
             learning_rate=as_schedule(learning_rate, "learning_rate"),
+            momentum=as_schedule(momentum, "momentum"),
             weight_decay=float(weight_decay),
         )
         settings.at(0.0)
         return settings
 
-    def at(self, epoch: float) -> tuple[int, float]:
-        """Return Gibbs steps and learning rate at a time in epochs.
+    def at(self, epoch: float) -> tuple[int, float, float]:
+        """Return Gibbs steps, learning rate and momentum at a time in epochs.
 
         Raises
         ------
         ValueError
             If a schedule has left its range there.
         """
-        steps, learning_rate = self.gibbs_steps(epoch), self.learning_rate(epoch)
+        steps, learning_rate, momentum = self.gibbs_steps(epoch), self.learning_rate(epoch), self.momentum(epoch)
         if not steps >= 0.5:
             raise ValueError(f"gibbs_steps: expected at least 1, given {steps} at epoch {epoch:g}")
         if not (math.isfinite(learning_rate) and learning_rate >= 0):
             raise ValueError(f"learning_rate: expected a number >= 0, given {learning_rate} at epoch {epoch:g}")
-        return round(steps), learning_rate
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum: expected 0 <= momentum < 1, given {momentum} at epoch {epoch:g}")
+        return round(steps), learning_rate, momentum
 
     def describe(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
@@ -100,6 +105,7 @@ class UpDownSettings:
             "batch_size": self.batch_size,
             "gibbs_steps": self.gibbs_steps.describe(),
             "learning_rate": self.learning_rate.describe(),
+            "momentum": self.momentum.describe(),
             "weight_decay": self.weight_decay,
         }
 
@@ -147,6 +153,8 @@ class UpDown:
         self._validation = validation
         self._session = model.steps_trained  # a second run gets an order and draws of its own
         self._rng = Generator(derive_seed(model.seed, Stream.TRAINING, self._session))
+        self._parameters = model.parameters()
+        self._velocity = {name: np.zeros_like(array) for name, array in self._parameters.items()}
 
     @property
     def n_rows(self) -> int:
@@ -160,7 +168,7 @@ class UpDown:
 
     def step(self, rows: NDArray[np.intp], epoch: float) -> Mapping[str, float]:
         """Update the model on a minibatch and return what to average over the epoch."""
-        steps, learning_rate = self.settings.at(epoch)
+        steps, learning_rate, momentum = self.settings.at(epoch)
         model, rng = self.model, self._rng
         data = self._rows.batch(rows)
 
@@ -187,15 +195,21 @@ class UpDown:
         sleep.reverse()
         fantasy: BitMatrix | Float32Array = sleep[0] if means is None or self._rows.binary else means
 
-        self._decay(learning_rate)
+        for name, velocity in self._velocity.items():
+            velocity *= np.float32(momentum)
+            if velocity.ndim == 2 and self.settings.weight_decay:
+                velocity -= np.float32(learning_rate * self.settings.weight_decay) * self._parameters[name]
         errors = []
         for number, layer in enumerate(model.layers):
             lower = data if number == 0 else wake[number - 1]
-            errors.append(self._learn_generation(layer, lower, wake[number], learning_rate))
+            errors.append(self._learn_generation(number, layer, lower, wake[number], learning_rate))
             lower = fantasy if number == 0 else sleep[number]
-            self._learn_recognition(layer, lower, sleep[number + 1], learning_rate)
-        contrast(model.top.parameters(), positive, positive_means, learning_rate)
-        contrast(model.top.parameters(), negative, negative_means, -learning_rate)
+            self._learn_recognition(number, layer, lower, sleep[number + 1], learning_rate)
+        memory = {name: self._velocity[f"top.{name}"] for name in model.top.parameters()}
+        contrast(memory, positive, positive_means, learning_rate)
+        contrast(memory, negative, negative_means, -learning_rate)
+        for name, velocity in self._velocity.items():
+            self._parameters[name] += velocity
         model.steps_trained += 1
         return {"reconstruction_error": errors[0]} if errors else {}
 
@@ -204,9 +218,9 @@ class UpDown:
         self.model.epochs_trained += 1
 
     def evaluate(self, epoch: float) -> Mapping[str, float]:
-        """Return the settings in force and the classification errors of at most 1000 training rows and of held-out ones."""
-        steps, learning_rate = self.settings.at(epoch)
-        record: dict[str, float] = {"gibbs_steps": steps, "learning_rate": learning_rate}
+        """Return the settings in force and the error of at most 1000 training rows and of all held-out ones."""
+        steps, learning_rate, momentum = self.settings.at(epoch)
+        record: dict[str, float] = {"gibbs_steps": steps, "learning_rate": learning_rate, "momentum": momentum}
         if self._labels is not None:
             shown = evenly_spaced(self.n_rows, _MONITORED_ROWS)
             record["train_error"] = 1.0 - self.model.score(self._rows.batch(shown), self._labels[shown])
@@ -239,7 +253,9 @@ class UpDown:
             "session": self._session,
             "steps_trained": self.model.steps_trained,
         }
-        return dict(self.model.parameters()), counters
+        tensors: dict[str, NDArray[Any]] = dict(self._parameters)
+        tensors.update({f"velocity.{name}": array for name, array in self._velocity.items()})
+        return tensors, counters
 
     def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned.
@@ -249,7 +265,8 @@ class UpDown:
         KeyError, ValueError
             If something is missing or has another shape.
         """
-        copy_parameters(self.model.parameters(), tensors)
+        copy_parameters(self._parameters, tensors)
+        copy_parameters(self._velocity, {name: tensors[f"velocity.{name}"] for name in self._velocity})
         self._session = counters["session"]
         self._rng = Generator(derive_seed(self.model.seed, Stream.TRAINING, self._session), counters["offset"])
         self.model.epochs_trained = counters["epochs_trained"]
@@ -257,32 +274,27 @@ class UpDown:
         self.model.steps_trained = counters["steps_trained"]
 
     def _learn_generation(
-        self, layer: DirectedLayer, below: BitMatrix | Float32Array, above: BitMatrix, rate: float
+        self, number: int, layer: DirectedLayer, below: BitMatrix | Float32Array, above: BitMatrix, rate: float
     ) -> float:
         """Make the states below more likely given those above; return the mean squared error of the prediction."""
         _, predicted = layer.sample_below(above, self._rng)
         difference = _dense(below) - predicted
-        ops.outer_update(above, difference, layer.down_w, layer.down_b, rate=rate / len(difference))
+        self._delta_rule(above, difference, f"layers.{number}.down", rate)
         return float(np.mean(np.square(difference)))
 
     def _learn_recognition(
-        self, layer: DirectedLayer, below: BitMatrix | Float32Array, above: BitMatrix, rate: float
+        self, number: int, layer: DirectedLayer, below: BitMatrix | Float32Array, above: BitMatrix, rate: float
     ) -> None:
         """Make the states above, which generated those below, more likely given these."""
         if isinstance(below, BitMatrix):
             _, predicted = ops.gibbs_step(below, layer.up_w, layer.up_b, rng=self._rng, return_probs=True)
         else:
             predicted = layer.means_above(below)
-        difference = above.to_dense() - predicted
-        ops.outer_update(below, difference, layer.up_w, layer.up_b, rate=rate / len(difference))
+        self._delta_rule(below, above.to_dense() - predicted, f"layers.{number}.up", rate)
 
-    def _decay(self, learning_rate: float) -> None:
-        """Shrink the weights, biases excepted."""
-        if self.settings.weight_decay:
-            keep = np.float32(1.0 - learning_rate * self.settings.weight_decay)
-            for array in self.model.parameters().values():
-                if array.ndim == 2:
-                    array *= keep
+    def _delta_rule(self, x: BitMatrix | Float32Array, difference: Float32Array, name: str, rate: float) -> None:
+        w, b = self._velocity[f"{name}_w"], self._velocity[f"{name}_b"]
+        ops.outer_update(x, difference, w, b, rate=rate / len(difference))
 
 
 def _dense(states: BitMatrix | Float32Array) -> Float32Array:
