@@ -2,25 +2,31 @@
 
 from hintoncore.models.associative_memory import AssociativeMemory
 from hintoncore.models.boltzmann import BoltzmannMachine
+from hintoncore.models.cf_rbm import CFRBM
+from hintoncore.models.dbm import DBM
 from hintoncore.models.dbn import DBN, DirectedLayer
 from hintoncore.models.helmholtz import HelmholtzMachine
 from hintoncore.models.holographic import HolographicMemory
 from hintoncore.models.hopfield import HopfieldNet
 from hintoncore.models.mixture import Mixture
 from hintoncore.models.rbm import RBM
+from hintoncore.models.recirculation import Recirculation
 from hintoncore.models.sigmoid_belief_net import SigmoidBeliefNet
 from hintoncore.models.willshaw import WillshawNet
 
 __all__ = [
+    "CFRBM",
+    "DBM",
+    "DBN",
+    "RBM",
     "AssociativeMemory",
     "BoltzmannMachine",
-    "DBN",
     "DirectedLayer",
     "HelmholtzMachine",
     "HolographicMemory",
     "HopfieldNet",
-    "Mixture",
-    "RBM",
+    "Recirculation",
     "SigmoidBeliefNet",
     "WillshawNet",
+    "Mixture",
 ]
