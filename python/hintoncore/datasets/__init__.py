@@ -5,17 +5,22 @@ Debian and scikit-learn, and says where it looked when it finds nothing.
 """
 
 from hintoncore.datasets._binarize import binarize, binarize_stochastic
-from hintoncore.datasets._catalog import NAMES, load, locate, require
+from hintoncore.datasets._catalog import NAMES, RATING_NAMES, load, load_ratings, locate, require
 from hintoncore.datasets._dataset import Dataset, DatasetFormatError, DatasetNotFoundError
+from hintoncore.datasets._ratings import RatingData, csr_ratings
 
 __all__ = [
     "NAMES",
+    "RATING_NAMES",
     "Dataset",
     "DatasetFormatError",
     "DatasetNotFoundError",
+    "RatingData",
     "binarize",
     "binarize_stochastic",
+    "csr_ratings",
     "load",
+    "load_ratings",
     "locate",
     "require",
 ]

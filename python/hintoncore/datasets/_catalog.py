@@ -15,8 +15,9 @@ import numpy as np
 
 from hintoncore.datasets._dataset import Dataset, DatasetFormatError, DatasetNotFoundError, unit_interval
 from hintoncore.datasets._idx import read_images, read_labels, read_pixels
+from hintoncore.datasets._ratings import RatingData, find_movielens, read_movielens
 
-__all__ = ["NAMES", "load", "locate", "require"]
+__all__ = ["NAMES", "RATING_NAMES", "load", "load_ratings", "locate", "require"]
 
 _ROOT_VARIABLE = "HINTONCORE_DATA"
 
@@ -25,14 +26,27 @@ _DIGITS_LEVELS = 16
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """One data set: ``find`` names the source in a folder, if it is there; ``read`` loads it."""
+class _Place:
+    """Where a data set may lie; ``find`` names the source in a folder, if it is there."""
 
     folders: tuple[str, ...]  # below root and $HINTONCORE_DATA
     caches: Callable[[], Iterator[Path]]
     find: Callable[[Path], Path | None]
-    read: Callable[[str, Path], Dataset]
     hint: str
+
+
+@dataclass(frozen=True)
+class _Entry(_Place):
+    """One data set of images, which ``read`` loads."""
+
+    read: Callable[[str, Path], Dataset]
+
+
+@dataclass(frozen=True)
+class _RatingEntry(_Place):
+    """One data set of ratings, which ``read`` loads."""
+
+    read: Callable[[str, Path], RatingData]
 
 
 def load(name: str, root: str | os.PathLike[str] | None = None) -> Dataset:
@@ -61,8 +75,32 @@ def load(name: str, root: str | os.PathLike[str] | None = None) -> Dataset:
     DatasetFormatError
         If a copy is found and is damaged.
     """
+    if name in _RATING_ENTRIES:
+        raise ValueError(f"name: {name!r} has ratings, not images: use load_ratings")
     source = require(name, root)
     return _ENTRIES[name].read(name, source)
+
+
+def load_ratings(name: str, root: str | os.PathLike[str] | None = None) -> RatingData:
+    """Load ratings that are already on this machine.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`RATING_NAMES`: ``"movielens-latest-small"`` (100836 ratings by 610 people of 9724 films).
+    root : path, optional
+        Folder to search before ``$HINTONCORE_DATA``.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    DatasetNotFoundError, DatasetFormatError
+        As :func:`load`.
+    """
+    if name not in _RATING_ENTRIES:
+        raise ValueError(f"name: expected one of {', '.join(RATING_NAMES)}, given {name!r}")
+    return _RATING_ENTRIES[name].read(name, require(name, root))
 
 
 def require(name: str, root: str | os.PathLike[str] | None = None) -> Path:
@@ -77,7 +115,7 @@ def require(name: str, root: str | os.PathLike[str] | None = None) -> Path:
     """
     source = locate(name, root)
     if source is None:
-        entry = _ENTRIES[name]
+        entry = _place(name)
         places = "".join(f"\n  {folder}" for folder in dict.fromkeys(_search_path(entry, root)))
         raise DatasetNotFoundError(f"data set {name!r} not found; looked in{places}\n{entry.hint}")
     return source
@@ -91,13 +129,18 @@ def locate(name: str, root: str | os.PathLike[str] | None = None) -> Path | None
     ValueError
         If the name is unknown.
     """
-    entry = _ENTRIES.get(name)
-    if entry is None:
-        raise ValueError(f"name: expected one of {', '.join(NAMES)}, given {name!r}")
+    entry = _place(name)
     return next(filter(None, map(entry.find, _search_path(entry, root))), None)
 
 
-def _search_path(entry: _Entry, root: str | os.PathLike[str] | None) -> Iterator[Path]:
+def _place(name: str) -> _Place:
+    place = _ENTRIES.get(name) or _RATING_ENTRIES.get(name)
+    if place is None:
+        raise ValueError(f"name: expected one of {', '.join((*NAMES, *RATING_NAMES))}, given {name!r}")
+    return place
+
+
+def _search_path(entry: _Place, root: str | os.PathLike[str] | None) -> Iterator[Path]:
     for base in (root, os.environ.get(_ROOT_VARIABLE)):
         if base:
             yield from (Path(base).expanduser() / folder for folder in entry.folders)
@@ -272,5 +315,21 @@ _ENTRIES = {
     ),
 }
 
+_RATING_ENTRIES = {
+    "movielens-latest-small": _RatingEntry(
+        folders=("movielens-latest-small", "ml-latest-small"),
+        caches=lambda: iter(()),
+        find=find_movielens,
+        read=read_movielens,
+        hint=(
+            "Download ml-latest-small.zip from GroupLens (grouplens.org/datasets/movielens, not for commerce) and "
+            f"pass the folder of ml-latest-small as root or set ${_ROOT_VARIABLE}."
+        ),
+    ),
+}
+
 NAMES = tuple(_ENTRIES)
 """Names that :func:`load` knows."""
+
+RATING_NAMES = tuple(_RATING_ENTRIES)
+"""Names that :func:`load_ratings` knows."""
