@@ -95,9 +95,15 @@ def test_signed_steps_have_one_size_and_keep_symmetry_and_connections() -> None:
     for cycle in range(20):
         before = model.w.copy()
         task.step(np.arange(3), float(cycle))
-        assert set(np.unique((model.w - before)[model.connections])) <= {-2.0, 2.0}
+        assert set(np.unique(model.w - before)) <= {-2.0, 0.0, 2.0}
     assert np.array_equal(model.w, model.w.T)
     assert not model.w[~model.connections].any()
+    before = model.w.copy()
+    task = BoltzmannLearning(model, PATTERNS, settings(rule="signed", learning_rate=2.0, weight_decay=0.01))
+    task.step(np.arange(3), 0.0)
+    steps = (model.w - before + 0.02 * before)[model.connections]
+    np.testing.assert_allclose(np.abs(steps[np.abs(steps) > 1e-4]), 2.0, atol=1e-4)
+    assert (np.abs(steps) > 1e-4).any()
     assert len(np.unique(model.w)) > 3
     assert len(np.unique(model.b)) > 3
 
@@ -116,7 +122,7 @@ def test_momentum_decay_and_schedules_enter_as_documented() -> None:
     task.step(np.arange(3), 5.0)  # the rate is 2 there
     velocity = 0.5 * 0.25 * model.connections + 2.0 * (difference_w - 0.1 * w0)
     np.testing.assert_allclose(model.w, w0 + velocity, atol=2e-6)
-    np.testing.assert_allclose(model.b, b0 - 0.25 + 2.0 * difference_b, atol=2e-6)
+    np.testing.assert_allclose(model.b, b0 - 0.25 + 2.0 * (difference_b - 0.1 * b0), atol=2e-6)
 
 
 def test_noise_turns_clamped_units_with_its_probabilities() -> None:

@@ -142,12 +142,16 @@ class BoltzmannMachine:
         epochs : int >= 0
             Passes over it; with the default ``batch_size``, learning cycles. A resumed run counts those already done.
         rule : {"signed", "gradient"}
-            ``learning_rate * sign(p+ - p-)``, where a tie counts as an increment, or
+            ``learning_rate * (sign(p+ - p-) - weight_decay * w)``, the paper's fixed weight step, or
             ``learning_rate * (p+ - p- - weight_decay * w)`` (eq. 9) with momentum.
         learning_rate : float or Schedule, optional
             When left out 2 for "signed", the paper's weight step, and 10 for "gradient".
-        momentum, weight_decay : float
+        momentum : float or Schedule
             Of "gradient"; 0 for "signed".
+        weight_decay : float >= 0
+            Of weights and biases alike, for these are weights to a unit that is always on. Without it signed steps can
+            drive weights between units that are hardly ever on together far away: their ``p+`` is zero in most
+            cycles, and the sign does not see how large it is in the others.
         batch_size : int >= 1, optional
             Rows of a learning cycle; all when left out.
         repeats : int >= 1

@@ -105,8 +105,8 @@ class BoltzmannSettings:
             noise=(off, on),
             order=order,
         )
-        if rule == "signed" and (settings.momentum != Constant(0.0) or weight_decay):
-            raise ValueError("rule: signed steps have a fixed size: expected momentum 0 and weight_decay 0")
+        if rule == "signed" and settings.momentum != Constant(0.0):
+            raise ValueError("rule: signed steps have a fixed size: expected momentum 0")
         settings.at(0.0)
         return settings
 
@@ -286,15 +286,12 @@ class BoltzmannLearning:
 
     def _apply(self, differences: Mapping[str, NDArray[np.float64]], epoch: float) -> None:
         learning_rate, momentum = self.settings.at(epoch)
-        connected = {"w": self.model.connections, "b": np.ones(self.model.n_units, dtype=bool)}
         for name, parameter in self.model.parameters().items():
-            if self.settings.rule == "signed":
-                step = np.where(differences[name] < 0, -learning_rate, learning_rate) * connected[name]
-                parameter += step.astype(np.float32)
-                continue
+            difference = differences[name]
+            direction = np.sign(difference) if self.settings.rule == "signed" else difference
             velocity = self._velocity[name]
-            decay = self.settings.weight_decay * parameter if name == "w" else 0.0
-            velocity[...] = momentum * velocity + learning_rate * (differences[name] - decay)
+            velocity *= momentum
+            velocity += learning_rate * (direction - self.settings.weight_decay * parameter)
             parameter += velocity
         if not (np.isfinite(self.model.w).all() and np.isfinite(self.model.b).all()):
             raise FloatingPointError("w: the update produced NaN or infinity; the learning rate is too large")
