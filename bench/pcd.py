@@ -20,7 +20,7 @@ _SHAPES = ((100, 784, 500), (500, 784, 500))
 _STEPS = (1, 10)
 _TO_REACH = 8.0
 _RATE = 0.01
-_CHECKED = 8  # updates whose mean is compared
+_CHECKED = 32  # updates whose mean is compared
 
 
 def cases(request: Request) -> list[Case]:

@@ -30,7 +30,13 @@ INSTALL_HINT = 'matplotlib is not installed: pip install "hintoncore[plot]"'
 _DPI = 150
 _GAP = 4  # screen pixels between the images of a mosaic
 _MIN_ZOOM, _MAX_ZOOM, _PIXELS_WIDE = 2, 16, 1000
-_COLOURS = {"train": "#1f4e79", "held out": "#c0392b", "exact": "#2e7d32"}
+_COLOURS = {
+    "train": "#1f4e79",
+    "held out": "#c0392b",
+    "exact": "#2e7d32",
+    "upper end": "#66a61e",
+    "lower end": "#2e7d32",
+}
 
 Image = NDArray[np.float32]
 
@@ -220,6 +226,8 @@ _PANELS = (
         "nats per image",
         {
             "test_log_likelihood": ("held out, exact", "exact"),
+            "bracket_upper": ("held out, AIS", "upper end"),
+            "bracket": ("held out, reverse AIS", "lower end"),
             "pseudo_log_likelihood": ("training, pseudo-likelihood", "train"),
             "validation_pseudo_log_likelihood": ("held out, pseudo-likelihood", "held out"),
         },
