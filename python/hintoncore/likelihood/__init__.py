@@ -5,11 +5,12 @@ from hintoncore.likelihood._ais import ais, bracket, reverse_ais
 from hintoncore.likelihood._dbm import DBMBound, dbm_bound, dbm_log_z
 from hintoncore.likelihood._dbn import DBNBound, dbn_bound, dbn_log_z
 from hintoncore.likelihood._estimate import AISEstimate, Bracket, LikelihoodWarning, log_mean_exp
-from hintoncore.likelihood._exact import MAX_EXACT_UNITS, LogZ, exact_log_likelihood, exact_log_z
+from hintoncore.likelihood._exact import MAX_EXACT_STATES, MAX_EXACT_UNITS, LogZ, exact_log_likelihood, exact_log_z
 from hintoncore.likelihood._importance import ImportanceEstimate, importance_log_likelihood
 from hintoncore.likelihood._pseudo import pseudo_log_likelihood
 
 __all__ = [
+    "MAX_EXACT_STATES",
     "MAX_EXACT_UNITS",
     "AISEstimate",
     "Bracket",

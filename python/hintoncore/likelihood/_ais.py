@@ -9,105 +9,33 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hintoncore import ops
 from hintoncore._counts import as_count
 from hintoncore.bitmatrix import BitMatrix
 from hintoncore.generator import Generator, RngLike, as_generator
-from hintoncore.likelihood._exact import LogZ
-from hintoncore.models._rows import as_rows, dense_blocks, is_binary
+from hintoncore.likelihood._chains import AnnealedChains, annealed_chains
+from hintoncore.likelihood._estimate import (
+    AISEstimate,
+    Bracket,
+    LikelihoodWarning,
+    log_mean_exp,
+    spread_of_weights,
+    warn_if_few,
+)
 
 if TYPE_CHECKING:
     from hintoncore.models.rbm import RBM
 
-__all__ = ["AISEstimate", "Bracket", "LikelihoodWarning", "ais", "bracket", "log_mean_exp", "reverse_ais"]
+__all__ = ["ais", "bracket", "reverse_ais"]
 
 Float64Array = NDArray[np.float64]
 
-_FEW_SAMPLES = 20.0
 _STEPS_AT_ONE = 10  # Gibbs steps at the RBM itself before annealing backward
-_CALL_WORK = 3e10  # multiply-adds of one call of the kernel, well under a second: how long Ctrl-C may have to wait
-_BLOCK_ROWS = 256
-
-
-class LikelihoodWarning(UserWarning):
-    """A likelihood estimate is not to be relied upon: few effective samples, or an open bracket."""
-
-
-@dataclass(frozen=True, eq=False)
-class AISEstimate(LogZ):
-    """An estimate of log Z by annealing.
-
-    Attributes
-    ----------
-    log_z, std_error, ess : float
-        As of :class:`LogZ`. The standard error is the delta method's, from the spread of the weights that were seen: it
-        knows nothing of modes that no chain has found, and is infinite for a single chain.
-    log_weights : array of float64, shape [chains]
-        Log importance weight of each chain in nats: of ``Z / Z_base`` forward, of ``Z_base / Z`` backward.
-    log_z_base : float
-        Exact log partition function of the base-rate model.
-    temperatures : int
-        Annealing steps.
-    """
-
-    log_weights: Float64Array
-    log_z_base: float
-    temperatures: int
-
-
-@dataclass(frozen=True, eq=False)
-class Bracket:
-    """A mean log-likelihood between two estimates that err to opposite sides; iterates as ``lower, upper``.
-
-    Attributes
-    ----------
-    lower, upper : float
-        Nats for each row. ``upper`` comes from forward AIS; ``lower`` from reverse AIS, from the rows and from samples
-        of the model, whichever is lower.
-    lower_std_error, upper_std_error : float
-        Standard errors in nats.
-    max_width : float
-        Widest bracket that counts as closed, in nats.
-    forward, reverse_data, reverse_samples : AISEstimate
-        The runs behind it.
-    """
-
-    lower: float
-    upper: float
-    lower_std_error: float
-    upper_std_error: float
-    max_width: float
-    forward: AISEstimate
-    reverse_data: AISEstimate
-    reverse_samples: AISEstimate
-
-    @property
-    def width(self) -> float:
-        """``upper - lower`` in nats, widened by two standard errors of either end."""
-        return self.upper - self.lower + 2.0 * (self.lower_std_error + self.upper_std_error)
-
-    @property
-    def open(self) -> bool:
-        """Whether the two sides are too far apart for either to be believed: ``width`` above ``max_width``."""
-        return not self.width <= self.max_width
-
-    def __iter__(self) -> Iterator[float]:
-        """Lower end, upper end."""
-        return iter((self.lower, self.upper))
-
-
-def log_mean_exp(x: ArrayLike) -> float:
-    """Logarithm of the mean of ``exp(x)`` in float64, without overflow; ``x`` of any shape but empty."""
-    values = np.asarray(x, dtype=np.float64)
-    top = float(values.max())
-    return top + math.log(float(np.exp(values - top).mean()))
+_CALL_WORK = 3e10  # multiply-adds of one call, well under a second in the kernel: how long Ctrl-C may have to wait
 
 
 def ais(
@@ -127,15 +55,15 @@ def ais(
     Parameters
     ----------
     model : RBM
-        Bernoulli visible and hidden units.
+        Units of any type; NReLU ones stand for the stepped sigmoid units that they approximate.
     chains : int >= 1
     temperatures : int >= 1, or array
         Number of annealing steps, evenly spaced; or the inverse temperatures themselves, rising from 0 to 1.
     rng : Generator or int
         ``2 K + 1`` offsets are consumed by ``K`` annealing steps.
     base : array of float, shape [V], or rows [N, V] or BitMatrix, optional
-        Visible biases of the base-rate model, or data whose means set them. ``model.b_vis`` when left out. The data's
-        means are the better choice for a trained model.
+        Visible biases of the base-rate model, or data whose means set them (and variances those of Gaussian units).
+        ``model.b_vis`` when left out. The data are the better choice for a trained model.
     progress : bool
         Show a progress bar with the running estimate.
 
@@ -161,8 +89,8 @@ def ais(
     .. [2] R. Salakhutdinov, I. Murray, "On the quantitative analysis of deep belief networks", ICML 2008, section 4.1,
            eq. 11 to 16.
     """
-    estimate, _ = _forward(model, chains, temperatures, as_generator(rng), base, progress)
-    _warn_if_few(estimate, "ais")
+    estimate, _ = _forward(annealed_chains(model, base), model, chains, temperatures, as_generator(rng), progress)
+    warn_if_few(estimate, "ais")
     return estimate
 
 
@@ -189,16 +117,16 @@ def reverse_ais(
     Parameters
     ----------
     model : RBM
-        Bernoulli visible and hidden units.
+        Units of any type; NReLU ones stand for the stepped sigmoid units that they approximate.
     chains : int >= 1
         With `data` of N rows: each row gets ``chains // N``, or, when they are fewer, that many rows evenly spaced get
         one each.
     temperatures : int >= 1, or array
         As of :func:`ais`, rising from 0 to 1; gone through backward.
     rng : Generator or int
-    data : array of 0 and 1, shape [N, V], or BitMatrix, optional
+    data : array of states, shape [N, V], or BitMatrix, optional
         Rows of data to start at.
-    samples : array of 0 and 1, shape [C, V], or BitMatrix, optional
+    samples : array of states, shape [C, V], or BitMatrix, optional
         Exact samples of the model to start at, one chain each (`chains` is not used then). Without `data` and `samples`
         samples are drawn: chains annealed forward are resampled by their weights.
     base : array of float, shape [V], or rows [N, V] or BitMatrix, optional
@@ -235,18 +163,19 @@ def reverse_ais(
         raise ValueError("data, samples: give at most one of the two")
     generator = as_generator(rng)
     n_chains = as_count(chains, "chains")
-    start: BitMatrix
+    annealer = annealed_chains(model, base)
+    start: Any
     rows_each = 0
     if data is not None:
-        start, rows_each = _spread(_as_bits(data, model, "data"), n_chains)
+        start, rows_each = _spread(annealer, annealer.of_rows(data, "data"), n_chains)
     elif samples is not None:
-        start = _as_bits(samples, model, "samples")
+        start = annealer.of_rows(samples, "samples")
     else:
-        forward, states = _forward(model, n_chains, temperatures, generator, base, progress)
-        start = _resampled(states, forward.log_weights, generator)
-    estimate = _reverse(model, start, rows_each, temperatures, generator, base, gibbs_steps, progress)
+        forward, states = _forward(annealer, model, n_chains, temperatures, generator, progress)
+        start = annealer.take(states, _resampled(forward.log_weights, generator))
+    estimate = _reverse(annealer, model, start, rows_each, temperatures, generator, gibbs_steps, progress)
     if data is None:
-        _warn_if_few(estimate, "reverse_ais")
+        warn_if_few(estimate, "reverse_ais")
     return estimate
 
 
@@ -271,8 +200,8 @@ def bracket(
     Parameters
     ----------
     model : RBM
-        Bernoulli visible and hidden units.
-    X : array of 0 and 1, shape [N, V], or BitMatrix
+        Units of any type; NReLU ones stand for the stepped sigmoid units that they approximate.
+    X : array of states, shape [N, V], or BitMatrix
     chains : int >= 4
         Forward chains, and backward chains: the price is that of ``2 chains x temperatures`` Gibbs steps.
     temperatures, rng, base, gibbs_steps, progress
@@ -306,16 +235,16 @@ def bracket(
     """
     if not max_width > 0:
         raise ValueError(f"max_width: expected a number above 0, given {max_width}")
-    rows = _as_bits(X, model, "X")
+    rows: Any = annealed_chains(model, None).of_rows(X, "X")
+    annealer = annealed_chains(model, rows if base is None else base)
     n_chains = as_count(chains, "chains", low=4)
     generator = as_generator(rng)
-    base_rates = _base_biases(model, rows if base is None else base)
-    forward, states = _forward(model, n_chains, temperatures, generator, base_rates, progress)
+    forward, states = _forward(annealer, model, n_chains, temperatures, generator, progress)
     half = n_chains // 2
-    start, rows_each = _spread(rows, half)
-    from_data = _reverse(model, start, rows_each, temperatures, generator, base_rates, gibbs_steps, progress)
-    sampled = _head(_resampled(states, forward.log_weights, generator), half)
-    from_samples = _reverse(model, sampled, 0, temperatures, generator, base_rates, gibbs_steps, progress)
+    start, rows_each = _spread(annealer, rows, half)
+    from_data = _reverse(annealer, model, start, rows_each, temperatures, generator, gibbs_steps, progress)
+    sampled = annealer.take(states, _resampled(forward.log_weights, generator)[:half])
+    from_samples = _reverse(annealer, model, sampled, 0, temperatures, generator, gibbs_steps, progress)
     highest = max(from_data, from_samples, key=lambda estimate: estimate.log_z)
     mean = float(-model.free_energy(rows).mean())
     found = Bracket(
@@ -339,53 +268,40 @@ def bracket(
 
 
 def _forward(
+    annealer: AnnealedChains[Any],
     model: RBM,
     chains: int,
     temperatures: int | ArrayLike,
     generator: Generator,
-    base: ArrayLike | BitMatrix | None,
     progress: bool,
-) -> tuple[AISEstimate, BitMatrix]:
+) -> tuple[AISEstimate, Any]:
     """Anneal from the base-rate model; also return the states the chains ended in."""
     n_chains = as_count(chains, "chains")
-    _check_units(model)
     betas = _schedule(temperatures)
-    biases = _base_biases(model, base)
-    no_hidden = BitMatrix.zeros((n_chains, model.n_hidden))
-    states: BitMatrix = ops.gibbs_step(no_hidden, model.w, biases, rng=generator, transpose=True)
+    states = annealer.start(n_chains, generator)
     log_weights = np.zeros(n_chains)
-    _run(model, states, log_weights, betas, biases, generator, "AIS" if progress else None)
-    log_z_base = _base_log_z(model, biases)
-    std_error, ess = _spread_of_weights(log_weights)
-    estimate = AISEstimate(
-        log_z=log_z_base + log_mean_exp(log_weights),
-        std_error=std_error,
-        ess=ess,
-        log_weights=log_weights,
-        log_z_base=log_z_base,
-        temperatures=len(betas) - 1,
-    )
-    return estimate, states
+    _run(annealer, model, states, log_weights, betas, generator, "AIS" if progress else None)
+    std_error, ess = spread_of_weights(log_weights)
+    log_z = annealer.log_z_base + log_mean_exp(log_weights)
+    return AISEstimate(log_z, std_error, ess, log_weights, annealer.log_z_base, len(betas) - 1), states
 
 
 def _reverse(
+    annealer: AnnealedChains[Any],
     model: RBM,
-    states: BitMatrix,
+    states: Any,
     rows_each: int,
     temperatures: int | ArrayLike,
     generator: Generator,
-    base: ArrayLike | BitMatrix | None,
     gibbs_steps: int,
     progress: bool,
 ) -> AISEstimate:
     """Anneal back from ``states``; ``rows_each`` chains each row of data, 0 for samples of the model."""
-    _check_units(model)
     betas = _schedule(temperatures)
-    biases = _base_biases(model, base)
     n_steps = as_count(gibbs_steps, "gibbs_steps", low=0)
-    log_weights = np.zeros(states.batch)
+    log_weights = np.zeros(states.shape[0])
     backward = np.concatenate([np.ones(n_steps, dtype=np.float32), betas[::-1]])
-    _run(model, states, log_weights, backward, biases, generator, "reverse AIS" if progress else None)
+    _run(annealer, model, states, log_weights, backward, generator, "reverse AIS" if progress else None)
     if rows_each:
         # One estimate for each row: the logarithm of its chains' mean weight.
         by_row = log_weights.reshape(rows_each, -1)
@@ -395,29 +311,22 @@ def _reverse(
         std_error = float(logs.std(ddof=1)) / math.sqrt(len(logs)) if len(logs) > 1 else math.inf
     else:
         mean = log_mean_exp(log_weights)
-        std_error, ess = _spread_of_weights(log_weights)
-    log_z_base = _base_log_z(model, biases)
-    return AISEstimate(
-        log_z=log_z_base - mean,
-        std_error=std_error,
-        ess=ess,
-        log_weights=log_weights,
-        log_z_base=log_z_base,
-        temperatures=len(betas) - 1,
-    )
+        std_error, ess = spread_of_weights(log_weights)
+    log_z = annealer.log_z_base - mean
+    return AISEstimate(log_z, std_error, ess, log_weights, annealer.log_z_base, len(betas) - 1)
 
 
 def _run(
+    annealer: AnnealedChains[Any],
     model: RBM,
-    states: BitMatrix,
+    states: Any,
     log_weights: Float64Array,
     betas: NDArray[np.float32],
-    biases: NDArray[np.float32],
     generator: Generator,
     title: str | None,
 ) -> None:
     """Anneal in calls short enough for Ctrl-C and a progress bar; the cuts change nothing."""
-    steps = max(1, int(_CALL_WORK / (2.0 * states.batch * model.n_visible * model.n_hidden)))
+    steps = max(1, int(_CALL_WORK / (2.0 * states.shape[0] * model.n_visible * model.n_hidden)))
     bar: Any = None
     if title is not None:
         from tqdm import tqdm
@@ -426,7 +335,7 @@ def _run(
     try:
         for first in range(0, len(betas) - 1, steps):
             part = betas[first : first + steps + 1]
-            ops.anneal(states, log_weights, model.w, model.b_vis, model.b_hid, part, rng=generator, b_base=biases)
+            annealer.run(states, log_weights, part, generator)
             if bar is not None:
                 bar.update(len(part) - 1)
                 bar.set_postfix(log_weight=f"{log_mean_exp(log_weights):.2f}", refresh=False)
@@ -448,84 +357,19 @@ def _schedule(temperatures: int | ArrayLike) -> NDArray[np.float32]:
     return np.ascontiguousarray(betas, dtype=np.float32)
 
 
-def _base_biases(model: RBM, base: ArrayLike | BitMatrix | None) -> NDArray[np.float32]:
-    if base is None:
-        return model.b_vis
-    if not isinstance(base, BitMatrix) and np.ndim(base) == 1:
-        biases = np.asarray(base, dtype=np.float32)
-        if biases.shape != (model.n_visible,) or not np.isfinite(biases).all():
-            raise ValueError(f"base: expected {model.n_visible} finite biases, given shape {list(biases.shape)}")
-        return biases
-    total, n_rows = np.zeros(model.n_visible), 0
-    for block in dense_blocks(base, model.n_visible, _BLOCK_ROWS, units=model.visible_units, name="base"):
-        total += block.sum(axis=0, dtype=np.float64)
-        n_rows += len(block)
-    return model.visible_units.bias_for_mean(total / n_rows, n_rows).astype(np.float32)
-
-
-def _base_log_z(model: RBM, biases: NDArray[np.float32]) -> float:
-    return model.n_hidden * math.log(2.0) + float(np.logaddexp(0.0, biases.astype(np.float64)).sum())
-
-
-def _spread_of_weights(log_weights: Float64Array) -> tuple[float, float]:
-    """Standard error of the log of the weights' mean (delta method), and the effective sample size."""
-    weights = np.exp(log_weights - log_weights.max())
-    shares = weights / weights.sum()
-    n, concentration = len(shares), float((shares**2).sum())
-    if n == 1:
-        return math.inf, 1.0
-    return math.sqrt(max(n * concentration - 1.0, 0.0) / (n - 1)), 1.0 / concentration
-
-
-def _warn_if_few(estimate: AISEstimate, name: str) -> None:
-    chains = len(estimate.log_weights)
-    if estimate.ess < min(_FEW_SAMPLES, chains / 2.0):
-        warnings.warn(
-            f"{name}: the weights of {chains} chains amount to {estimate.ess:.1f} effective samples, so log_z and its "
-            "standard error are not to be relied upon: more temperatures are needed",
-            LikelihoodWarning,
-            stacklevel=3,
-        )
-
-
-def _check_units(model: RBM) -> None:
-    if not (model.visible_units.name == model.hidden_units.name == "bernoulli"):
-        raise ValueError(f"model: annealing needs Bernoulli units in both layers, given {model!r}")
-
-
-def _as_bits(x: ArrayLike | BitMatrix, model: RBM, name: str) -> BitMatrix:
-    """Binary rows in memory of their own."""
-    rows = as_rows(x, model.n_visible, name)
-    if isinstance(rows, BitMatrix):
-        return rows.copy()
-    dense = np.ascontiguousarray(rows, dtype=np.float32)
-    if not is_binary(dense):
-        raise ValueError(f"{name}: expected values that are 0 or 1")
-    return BitMatrix.from_dense(dense)
-
-
-def _take(rows: BitMatrix, index: NDArray[np.intp]) -> BitMatrix:
-    by_row = rows.transpose()
-    return BitMatrix(np.ascontiguousarray(by_row.words[index]), rows.shape[1]).transpose()
-
-
-def _head(rows: BitMatrix, n: int) -> BitMatrix:
-    return _take(rows, np.arange(n))
-
-
-def _spread(rows: BitMatrix, chains: int) -> tuple[BitMatrix, int]:
+def _spread(annealer: AnnealedChains[Any], rows: Any, chains: int) -> tuple[Any, int]:
     """Starting states, all rows once, then all rows again; and how often each row comes."""
     n_rows = rows.shape[0]
     used = np.arange(n_rows) if chains >= n_rows else np.arange(chains) * n_rows // chains
     each = max(1, chains // n_rows)
-    return _take(rows, np.tile(used, each)), each
+    return annealer.take(rows, np.tile(used, each)), each
 
 
-def _resampled(states: BitMatrix, log_weights: Float64Array, generator: Generator) -> BitMatrix:
-    """States drawn in proportion to their weights (systematic resampling), in random order."""
+def _resampled(log_weights: Float64Array, generator: Generator) -> NDArray[np.intp]:
+    """Chains drawn in proportion to their weights (systematic resampling), in random order."""
     weights = np.exp(log_weights - log_weights.max())
     ends = np.cumsum(weights / weights.sum())
     n = len(ends)
     points = (np.arange(n) + float(generator.random(1)[0])) / n
     chosen = np.minimum(np.searchsorted(ends, points), n - 1)
-    return _take(states, chosen[generator.permutation(n)])
+    return np.asarray(chosen[generator.permutation(n)], dtype=np.intp)

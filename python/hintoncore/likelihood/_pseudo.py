@@ -51,6 +51,8 @@ def pseudo_log_likelihood(model: RBM, x: ArrayLike | BitMatrix, *, rng: RngLike 
     ----------
     J. Besag, "Statistical analysis of non-lattice data", The Statistician 24, 1975.
     """
+    if model.visible_units.name != "bernoulli":
+        raise ValueError(f"model: pseudo-likelihood needs Bernoulli visible units, given {model!r}")
     w = np.asarray(model.w, dtype=np.float64)
     b_vis = np.asarray(model.b_vis, dtype=np.float64)
     generator = None if rng is None else as_generator(rng)

@@ -291,7 +291,7 @@ class GaussianUnits(Units):
 
     def log_normaliser(self, x: Float64Array) -> Float64Array:
         """``log(2 pi sigma^2) / 2 + x^2 / (2 sigma^2)``."""
-        return np.asarray((_LOG_2PI + self.log_variance + x**2 / self.variance) / 2.0)
+        return np.asarray((_LOG_2PI + self.log_variance.astype(np.float64) + x**2 / self.variance) / 2.0)
 
     def bias_energy(self, bias: NDArray[Any]) -> float:
         """``sum_i b_i^2 / (2 sigma_i^2)``."""
