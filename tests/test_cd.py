@@ -300,3 +300,27 @@ def test_nothing_changes_when_the_input_is_poisoned(isa: str, name: str, value: 
             hc.ops.cd_update(p.v0, *p.parameters, rng=rng, velocity=p.velocity, chains=chains, **FULL)
         assert [a.tobytes() for a in arrays] == before
         assert rng.offset == 5
+
+
+def test_memory_written_in_place_is_not_shared() -> None:
+    n = 6
+    memory = np.zeros(4 * n * n + 4 * n, dtype=np.float32)
+    w, velocity_w = memory[: n * n].reshape(n, n), memory[n * n : 2 * n * n].reshape(n, n)
+    b_vis, b_hid, velocity_vis, velocity_hid = (memory[2 * n * n + i * n :][:n] for i in range(4))
+    v0 = memory[3 * n * n + 4 * n :].reshape(n, n)
+    velocity = (velocity_w, velocity_vis, velocity_hid)
+    hc.ops.cd_update(v0, w, b_vis, b_hid, lr=0.1, rng=1, momentum=0.5, velocity=velocity)  # neighbours are fine
+    by_one = memory[2 * n * n + n - 1 :][:n]  # the last of b_vis
+    before = memory.copy()
+    for arguments, message in (
+        ((v0, w, b_vis, by_one, velocity), "^w, b_vis, b_hid, velocity: "),
+        ((v0, w, b_vis, b_hid, (w, velocity_vis, velocity_hid)), "^w, b_vis, b_hid, velocity: "),
+        ((v0, w, b_vis, b_hid, (velocity_w, velocity_vis, velocity_vis)), "^w, b_vis, b_hid, velocity: "),
+        ((w, w, b_vis, b_hid, velocity), "^v0: "),
+        ((velocity_w, w, b_vis, b_hid, velocity), "^v0: "),
+    ):
+        rng = hc.Generator(1)
+        with pytest.raises(ValueError, match=message + ".*share memory"):
+            hc.ops.cd_update(*arguments[:4], lr=0.1, rng=rng, momentum=0.5, velocity=arguments[4])
+        assert rng.offset == 0
+        np.testing.assert_array_equal(memory, before)

@@ -50,6 +50,12 @@ inline py::ssize_t extent(const py::array& a, const char* name, int axis, int nd
     return a.shape(axis);
 }
 
+// Whether two C-contiguous arrays have a byte in common.
+inline bool overlap(const py::array& a, const py::array& b) {
+    const char *a0 = static_cast<const char*>(a.data()), *b0 = static_cast<const char*>(b.data());
+    return a0 < b0 + b.nbytes() && b0 < a0 + a.nbytes();
+}
+
 [[noreturn]] void throw_status(hc_status status);
 
 inline void check(hc_status status) {

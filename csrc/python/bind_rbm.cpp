@@ -1,4 +1,5 @@
 #include <cmath>
+#include <vector>
 
 #include "arrays.h"
 #include "bind.h"
@@ -66,6 +67,17 @@ void read_phases(Args& a, const py::array& v0, bool packed, int64_t batch, const
     }
 }
 
+// What an update writes in place: w, b_vis, b_hid, and the velocities where there are any.
+void require_distinct(const py::array& v0, const std::vector<py::array>& written) {
+    for (size_t i = 0; i < written.size(); ++i) {
+        if (overlap(v0, written[i]))
+            throw py::value_error("v0: must not share memory with the arrays that are written in place");
+        for (size_t j = 0; j < i; ++j)
+            if (overlap(written[i], written[j]))
+                throw py::value_error("w, b_vis, b_hid, velocity: are written in place and must not share memory");
+    }
+}
+
 py::dict stats_dict(const hc_cd_stats& stats) {
     py::dict result;
     result["reconstruction_error"] = std::isnan(stats.reconstruction_error)
@@ -85,15 +97,18 @@ py::dict cd_update(const py::array& v0, bool packed, int64_t batch, const py::ar
     a.w = data<float>(w, "w", {n_visible, n_hidden}, Access::write);
     a.b_vis = data<float>(b_vis, "b_vis", {n_visible}, Access::write);
     a.b_hid = data<float>(b_hid, "b_hid", {n_hidden}, Access::write);
+    std::vector<py::array> written{w, b_vis, b_hid};
     if (!velocity.is_none()) {
         const auto parts = velocity.cast<py::tuple>();
         if (parts.size() != 3)
             throw py::value_error("velocity: expected a tuple of 3 arrays (w, b_vis, b_hid), got " +
                                   std::to_string(parts.size()));
-        a.vel_w = data<float>(parts[0].cast<py::array>(), "velocity[0]", {n_visible, n_hidden}, Access::write);
-        a.vel_vis = data<float>(parts[1].cast<py::array>(), "velocity[1]", {n_visible}, Access::write);
-        a.vel_hid = data<float>(parts[2].cast<py::array>(), "velocity[2]", {n_hidden}, Access::write);
+        for (const py::handle part : parts) written.push_back(part.cast<py::array>());
+        a.vel_w = data<float>(written[3], "velocity[0]", {n_visible, n_hidden}, Access::write);
+        a.vel_vis = data<float>(written[4], "velocity[1]", {n_visible}, Access::write);
+        a.vel_hid = data<float>(written[5], "velocity[2]", {n_hidden}, Access::write);
     }
+    require_distinct(v0, written);
     a.k = k;
     a.lr = lr;
     a.momentum = momentum;

@@ -59,6 +59,8 @@ def as_float32(x: Array, name: str, ndim: int) -> NDArray[np.float32]:
         raise ValueError(f"{name}: expected at least one element along each axis, got {given(array)}")
     if max(array.shape) > _MAX_EXTENT or array.size > _MAX_SIZE:
         raise ValueError(f"{name}: is too large: {given(array)}")
+    if array.dtype == np.float32 and array.flags.c_contiguous and type(array) is np.ndarray:
+        return array
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, which the kernels refuse by name
         return np.ascontiguousarray(array, dtype=np.float32)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TypeAlias
 
 import numpy as np
@@ -72,17 +70,14 @@ class Generator:
             self._offset = (first + as_int(n, "n", 0, _UINT64_MAX)) % 2**64
         return first
 
-    @contextmanager
-    def reserve(self, n: int) -> Iterator[int]:
+    def reserve(self, n: int) -> _Reservation:
         """``with rng.reserve(n) as first``: like :meth:`advance`, undone when bad arguments end the block."""
-        first = self.advance(n)
-        try:
-            yield first
-        except (TypeError, ValueError, MemoryError):
-            with self._lock:
-                if self._offset == (first + n) % 2**64:  # nobody has advanced since
-                    self._offset = first
-            raise
+        return _Reservation(self, n)
+
+    def _give_back(self, first: int, n: int) -> None:
+        with self._lock:
+            if self._offset == (first + n) % 2**64:  # nobody has advanced since
+                self._offset = first
 
     def __repr__(self) -> str:
         return f"Generator(seed={self._seed}, offset={self._offset})"
@@ -119,6 +114,24 @@ class Generator:
         """
         high = as_int(high, "high", 1, 2**23)
         return np.floor(self.random(shape).astype(np.float64) * high).astype(np.int64)
+
+
+class _Reservation:
+    """What :meth:`Generator.reserve` returns. A class, for a generator function would cost a small kernel's time."""
+
+    __slots__ = ("_first", "_generator", "_n")
+
+    def __init__(self, generator: Generator, n: int) -> None:
+        self._generator = generator
+        self._n = n
+
+    def __enter__(self) -> int:
+        self._first = self._generator.advance(self._n)
+        return self._first
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, (TypeError, ValueError, MemoryError)):
+            self._generator._give_back(self._first, self._n)
 
 
 RngLike: TypeAlias = Generator | int

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, cuda
@@ -41,8 +40,8 @@ from .ops_nn import (
     softmax_cross_entropy,
 )
 from .ops_optim import adam_update, max_norm, rmsprop_update, sgd_update, sum_of_squares
-from .ops_units import sample_units
 from .ops_outer import outer_update
+from .ops_units import sample_units
 
 __all__ = [
     "CDGradient",
@@ -253,13 +252,6 @@ def cd_update(
         )
     if chains is not None and not isinstance(chains, BitMatrix):
         raise TypeError(f"chains: expected a BitMatrix, got {type(chains).__name__}")
-    written = [weights, vis, hid, *(velocity or ())]
-    if any(np.may_share_memory(data, x) for x in written):
-        raise ValueError("v0: must not share memory with the arrays that are written in place")
-    for i, first in enumerate(written):
-        for second in written[i + 1 :]:
-            if np.may_share_memory(first, second):
-                raise ValueError("w, b_vis, b_hid, velocity: are written in place and must not share memory")
     k = as_int(k, "k", 1, 2**31 - 1)
     generator = as_generator(rng)
     with generator.reserve(2 * k) as offset:
