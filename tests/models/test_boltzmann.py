@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from chi_square import LIMIT, deviation
 from numpy.typing import NDArray
 
 import hintoncore as hc
@@ -35,14 +35,6 @@ def joint(model: BoltzmannMachine, temperature: float) -> NDArray[np.float64]:
     logits = (0.5 * np.einsum("ki,ij,kj->k", s, w, s) + s @ b) / temperature
     p = np.exp(logits - logits.max())
     return np.asarray(p / p.sum())
-
-
-def z_score(counts: NDArray[Any], p: NDArray[np.float64]) -> float:
-    """Deviation of counts from probabilities in standard deviations of chi-square."""
-    expected = p * counts.sum()
-    keep = expected > 10
-    chi = ((counts - expected)[keep] ** 2 / expected[keep]).sum()
-    return float((chi - keep.sum()) / np.sqrt(2 * keep.sum()))
 
 
 def numbers(states: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -88,12 +80,11 @@ def test_an_rbm_is_a_layered_machine() -> None:
 
 @pytest.mark.parametrize("order", ["sequential", "random", "asynchronous"])
 def test_annealing_ends_at_the_equilibrium_of_its_last_temperature(order: str) -> None:
-    # Chi-square over all states with 5 standard deviations: false alarms below 1e-6.
     model, batch = machine(4, 2, seed=5), 30000
     schedule = annealing_schedule("2@20, 2@15, 2@12, 40@3")
     free = np.zeros(4, dtype=bool)
     states = model.anneal(np.zeros((batch, 4)), schedule, clamp=free, rng=1, order=order)
-    assert abs(z_score(np.bincount(numbers(states), minlength=64), joint(model, 3.0))) < 5
+    assert abs(deviation(np.bincount(numbers(states), minlength=64), joint(model, 3.0))) < LIMIT
 
 
 def test_clamped_units_stay_and_the_others_follow_their_conditional() -> None:
@@ -104,14 +95,14 @@ def test_clamped_units_stay_and_the_others_follow_their_conditional() -> None:
     assert (states[:, [0, 2]] == [1, 0]).all()
     p = joint(model, 2.0)
     possible = ((np.arange(64)[:, None] >> [0, 2]) & 1 == [1, 0]).all(axis=1)
-    assert abs(z_score(np.bincount(numbers(states), minlength=64), p * possible / p[possible].sum())) < 5
+    assert abs(deviation(np.bincount(numbers(states), minlength=64), p * possible / p[possible].sum())) < LIMIT
 
 
 def test_tempering_takes_the_machine_as_it_is() -> None:
     model = machine(3, 2, seed=7)
     pt = ParallelTempering(model, [1.0, 2.0, 4.0], chains=8192, rng=1)
     states = pt.run(rounds=30).to_dense()
-    assert abs(z_score(np.bincount(numbers(states), minlength=32), joint(model, 1.0))) < 5
+    assert abs(deviation(np.bincount(numbers(states), minlength=32), joint(model, 1.0))) < LIMIT
 
 
 def test_files_hold_the_machine(tmp_path: Path) -> None:
