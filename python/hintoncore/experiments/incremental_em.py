@@ -59,7 +59,7 @@ class Settings:
 FULL = Settings(
     rows=60_000,
     components=30,
-    epochs={"standard": 60, "incremental": 40, "sparse": 120, "sparse incremental": 60},
+    epochs={"standard": 40, "incremental": 25, "sparse": 50, "sparse incremental": 30},
 )
 QUICK = Settings(
     rows=3000,
