@@ -70,8 +70,8 @@ class Settings:
 FULL = Settings()
 """500 passes over the training images, each time with other bits in five passes; the paper has 300 epochs."""
 
-SHORT = Settings(pretraining_epochs=2, epochs=8)
-"""What an hour of one core allows, 40 passes over the training images; the committed result is of this run."""
+SHORT = Settings(pretraining_epochs=2, epochs=4)
+"""What an hour of one core allows, 20 passes over the training images; the committed result is of this run."""
 
 QUICK = Settings(
     data="digits",
