@@ -95,7 +95,13 @@ class ProgressBar(Callback):
         Time between likelihood estimates.
     """
 
-    shown = ("pseudo_log_likelihood", "reconstruction_error", "free_energy_gap", "test_log_likelihood", "validation_rmse")
+    shown = (
+        "pseudo_log_likelihood",
+        "reconstruction_error",
+        "free_energy_gap",
+        "test_log_likelihood",
+        "validation_rmse",
+    )
 
     def __init__(self, refresh_seconds: float = 1.0) -> None:
         self.refresh_seconds = refresh_seconds
