@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hintoncore.datasets._dataset import Dataset, DatasetFormatError, DatasetNotFoundError, unit_interval
+from hintoncore.datasets._faces import find_frey, find_olivetti, read_frey, read_olivetti
 from hintoncore.datasets._idx import read_images, read_labels, read_pixels
 from hintoncore.datasets._ratings import RatingData, find_movielens, read_movielens
 
@@ -56,7 +57,8 @@ def load(name: str, root: str | os.PathLike[str] | None = None) -> Dataset:
     ----------
     name : str
         One of :data:`NAMES`: ``"digits"`` (scikit-learn's 8x8 digits of UCI, 1500 + 297), ``"mnist"`` or
-        ``"fashion-mnist"`` (28x28, 60000 + 10000).
+        ``"fashion-mnist"`` (28x28, 60000 + 10000), ``"olivetti"`` (64x64 faces of 40 people, 320 + 80), ``"frey"``
+        (28x20 frames of one face, 1765 + 200).
     root : path, optional
         Folder to search first; the files may lie in it or in its usual subfolders. Then follow
         ``$HINTONCORE_DATA`` and the caches of torchvision, Keras, Debian's ``dataset-fashion-mnist`` and
@@ -303,6 +305,16 @@ _ENTRIES = {
             f"its parent as root or set ${_ROOT_VARIABLE}; Debian packages them as dataset-fashion-mnist."
         ),
     ),
+    "frey": _Entry(
+        folders=("frey",),
+        caches=lambda: iter(()),
+        find=find_frey,
+        read=read_frey,
+        hint=(
+            "Save Brendan Frey's 1965 frames, uint8 [1965, 28, 20], as frey_1965x28x20_uint8.npy in a folder frey and "
+            f"pass its parent as root or set ${_ROOT_VARIABLE}."
+        ),
+    ),
     "mnist": _Entry(
         folders=("mnist", "MNIST/raw"),
         caches=_mnist_caches,
@@ -311,6 +323,16 @@ _ENTRIES = {
         hint=(
             "Put the four IDX files (train-images-idx3-ubyte.gz ...) into a folder mnist and pass its parent "
             f"as root or set ${_ROOT_VARIABLE}."
+        ),
+    ),
+    "olivetti": _Entry(
+        folders=("olivetti",),
+        caches=lambda: iter(()),
+        find=find_olivetti,
+        read=read_olivetti,
+        hint=(
+            "Put Sam Roweis's olivettifaces.mat (pictures of AT&T Laboratories Cambridge) into a folder olivetti and "
+            f"pass its parent as root or set ${_ROOT_VARIABLE}."
         ),
     ),
 }
