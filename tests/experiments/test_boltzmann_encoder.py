@@ -9,7 +9,6 @@ from quick import check_quick
 
 from hintoncore.experiments import boltzmann_encoder as encoders
 
-
 ENCODER = encoders.Encoder(4, 2, off_noise=0.05, repeats=5, weight_decay=0.002)
 
 
