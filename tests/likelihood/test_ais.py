@@ -428,3 +428,18 @@ def test_callback_brackets_while_training_and_leaves_it_alone() -> None:
     assert 0 <= last["test_log_likelihood_width"] < 0.5
     with pytest.raises(ValueError, match="method"):
         hc.train.LogLikelihood(data, method="guess")
+
+
+def test_callback_estimates_by_ais_alone() -> None:
+    rng = np.random.default_rng(0)
+    data = (rng.random((200, 12)) < rng.random(12)).astype(np.float32)
+    records: list[dict[str, float]] = []
+
+    class Keep(hc.train.Callback):
+        def on_epoch(self, trainer: Any) -> None:
+            records.append(dict(trainer.history[-1]))
+
+    monitor = hc.train.LogLikelihood(data, name="ais", method="ais", chains=50, temperatures=200)
+    model = hc.models.RBM(12, 5, seed=1).fit(data, epochs=2, callbacks=[monitor, Keep()])
+    assert all(0 < record["ais_std_error"] < 0.1 for record in records)
+    assert abs(records[-1]["ais"] - model.log_likelihood(data)) < 0.2
