@@ -87,11 +87,8 @@ class AssociativeMemory:
     def sample_labels(self, hidden: BitMatrix, rng: Generator) -> BitMatrix:
         """Sample one-hot labels given ``h`` from the softmax. Uses one offset."""
         n = self.n_features
-        inputs = ops.matmul(hidden.to_dense(), self.w[n:], trans_b=True).astype(np.float64) + self.b_vis[n:]
-        ends = np.cumsum(np.exp(inputs - inputs.max(axis=1, keepdims=True)), axis=1)
-        points = rng.random(hidden.shape[0]) * ends[:, -1]
-        chosen = np.minimum((ends <= points[:, None]).sum(axis=1), self.n_labels - 1)
-        return one_hot(chosen, self.n_labels)
+        inputs = ops.matmul(hidden.to_dense(), self.w[n:], trans_b=True) + self.b_vis[n:]
+        return BitMatrix.from_dense(ops.sample_units(inputs, "softmax", group=self.n_labels, rng=rng))
 
     def features_of(self, visible: BitMatrix) -> BitMatrix:
         """Visible states without the label."""
