@@ -13,6 +13,7 @@ from hintoncore import BitMatrix, train
 from hintoncore import reference as ref
 from hintoncore.models import HelmholtzMachine
 from hintoncore.train import WakeSleep, WakeSleepSettings
+from hintoncore.train.wake_sleep import LayerError
 
 SIZES = (3, 2, 2)
 ROW = np.array([1.0, 0.0, 1.0])
@@ -87,11 +88,22 @@ def gradients_of(objective: object, p: dict[str, np.ndarray]) -> dict[str, np.nd
     return found
 
 
+def gradients(machine: HelmholtzMachine, errors: list[LayerError]) -> dict[str, np.ndarray]:
+    """Sums of the outer products of inputs and errors, of the parameters that have any."""
+    names = {name for error in errors for name in (error.weights, error.bias) if name}
+    found = {name: np.zeros(array.shape) for name, array in machine.parameters().items() if name in names}
+    for error in errors:
+        found[error.bias] += error.error.sum(axis=0)
+        if error.weights is not None and error.inputs is not None:
+            found[error.weights] += error.inputs.to_dense().T @ error.error
+    return found
+
+
 def assert_in_expectation(found: list[dict[str, np.ndarray]], expected: dict[str, np.ndarray], names: str) -> None:
     """Means of repetitions within 5.5 of their standard errors (once in 26 million for each of some 30 numbers)."""
     assert {name for name in expected if name[0] in names} == found[0].keys()
     for name in found[0]:
-        draws = np.stack([gradients[name] for gradients in found]).astype(np.float64)
+        draws = np.stack([draw[name] for draw in found]).astype(np.float64)
         error = draws.mean(axis=0) - expected[name]
         limit = 5.5 * draws.std(axis=0, ddof=1) / math.sqrt(len(draws)) + 1e-6
         assert (np.abs(error) < limit).all(), name
@@ -107,7 +119,9 @@ def test_wake_gradient_is_that_of_the_bound() -> None:
     expected = gradients_of(lambda p: (q * log_joint(p, states)).sum(), fixed)
     wake = task(machine, ROW[None])
     batch = BitMatrix.from_dense(np.tile(ROW, (200, 1)))
-    assert_in_expectation([wake.wake_gradients(batch) for _ in range(REPETITIONS // 200)], expected, "wb")
+    assert_in_expectation(
+        [gradients(machine, wake.wake_errors(batch)) for _ in range(REPETITIONS // 200)], expected, "wb"
+    )
 
 
 def test_sleep_gradient_is_that_of_recognising_dreams() -> None:
@@ -119,7 +133,9 @@ def test_sleep_gradient_is_that_of_recognising_dreams() -> None:
     assert p_joint.sum() == pytest.approx(1.0)
     expected = gradients_of(lambda p: (p_joint * log_recognition(p, states)).sum(), fixed)
     sleep = task(machine, ROW[None])
-    assert_in_expectation([sleep.sleep_gradients(200) for _ in range(REPETITIONS // 200)], expected, "rc")
+    assert_in_expectation(
+        [gradients(machine, sleep.sleep_errors(200)) for _ in range(REPETITIONS // 200)], expected, "rc"
+    )
 
 
 def test_reweighted_wake_gradient_with_two_samples() -> None:
@@ -136,7 +152,9 @@ def test_reweighted_wake_gradient_with_two_samples() -> None:
     expected = gradients_of(lambda p: (importance * (log_joint(p, states) + log_recognition(p, states))).sum(), fixed)
     wake = task(machine, ROW[None], samples=2)
     batch = BitMatrix.from_dense(np.tile(ROW, (400, 1)))
-    assert_in_expectation([wake.wake_gradients(batch) for _ in range(REPETITIONS // 200)], expected, "wbrc")
+    assert_in_expectation(
+        [gradients(machine, wake.wake_errors(batch)) for _ in range(REPETITIONS // 200)], expected, "wbrc"
+    )
 
 
 def test_reweighted_wake_gradient_approaches_that_of_the_likelihood() -> None:
@@ -149,7 +167,8 @@ def test_reweighted_wake_gradient_approaches_that_of_the_likelihood() -> None:
         float64_parameters(machine),
     )
     samples = 50_000
-    found = task(machine, ROW[None], samples=samples).wake_gradients(BitMatrix.from_dense(np.tile(ROW, (samples, 1))))
+    errors = task(machine, ROW[None], samples=samples).wake_errors(BitMatrix.from_dense(np.tile(ROW, (samples, 1))))
+    found = gradients(machine, errors)
     assert max(np.abs(plain[name] - expected[name]).max() for name in ("w0", "w1")) > 0.05
     for name in ("w0", "b0", "w1", "b1", "b2"):
         np.testing.assert_allclose(found[name], expected[name], atol=0.02)
@@ -166,8 +185,8 @@ def test_one_update_follows_the_settings() -> None:
     velocity = {name: np.zeros(array.shape) for name, array in before.items()}
     expected = {name: array.copy() for name, array in before.items()}
     for step in range(3):
-        gradients = reference.wake_gradients(BitMatrix.from_dense(x)) | reference.sleep_gradients(10)
-        for name, gradient in gradients.items():
+        errors = reference.wake_errors(BitMatrix.from_dense(x)) + reference.sleep_errors(10)
+        for name, gradient in gradients(twin, errors).items():
             decay = 0.1 * expected[name] if name[0] in "wr" else 0.0
             velocity[name] = 0.9 * velocity[name] + (0.5 if name[0] in "wb" else 0.25) * (gradient - decay)
             expected[name] += velocity[name]

@@ -23,7 +23,7 @@ from hintoncore.train.schedules import Constant, Schedule, as_schedule
 if TYPE_CHECKING:
     from hintoncore.models.helmholtz import HelmholtzMachine
 
-__all__ = ["WakeSleep", "WakeSleepSettings"]
+__all__ = ["LayerError", "WakeSleep", "WakeSleepSettings"]
 
 Float32Array = NDArray[np.float32]
 
@@ -129,6 +129,34 @@ class WakeSleepSettings:
         }
 
 
+@dataclass(frozen=True)
+class LayerError:
+    """What one layer has to learn from a phase by the delta rule, ``weights += rate * inputs^T error``.
+
+    Attributes
+    ----------
+    weights, bias : str
+        Names of the parameters; None for the top layer, which has no weights.
+    inputs : BitMatrix, shape (B, I), or None
+        States that the layer was predicted from.
+    error : array of float32, shape [B, O]
+        Target minus prediction, times the share of each row in the mean.
+    """
+
+    weights: str | None
+    bias: str
+    inputs: BitMatrix | None
+    error: Float32Array
+
+    def learn(self, arrays: Mapping[str, Float32Array], rate: float) -> None:
+        """Add ``rate`` times the gradient to those of the arrays that are there."""
+        weights, bias = arrays.get(self.weights or ""), arrays.get(self.bias)
+        if weights is not None and self.inputs is not None:
+            ops.outer_update(self.inputs, self.error, weights, bias, rate=rate)
+        elif bias is not None:
+            bias += np.float32(rate) * self.error.sum(axis=0)
+
+
 class WakeSleep:
     """Trains one Helmholtz machine by wake-sleep [1]_ or reweighted wake-sleep [2]_; a :class:`hintoncore.train.Task`.
 
@@ -176,7 +204,7 @@ class WakeSleep:
         self._rng = Generator(derive_seed(model.seed, Stream.TRAINING, self._session))
         uses_velocity = settings.momentum != Constant(0.0)
         self._velocity = (
-            {name: np.zeros_like(parameter) for name, parameter in model.parameters().items()} if uses_velocity else {}
+            {name: np.zeros_like(parameter) for name, parameter in self._free.items()} if uses_velocity else {}
         )
 
     @property
@@ -192,15 +220,21 @@ class WakeSleep:
     def step(self, rows: NDArray[np.intp], epoch: float) -> Mapping[str, float]:
         """Update the machine by one wake and one sleep phase on a minibatch."""
         rate, recognition_rate, momentum = self.settings.at(epoch)
-        gradients = self.wake_gradients(_batch(self._rows, np.repeat(rows, self.settings.samples)))
-        for name, gradient in self.sleep_gradients(len(rows)).items():
-            gradients[name] = gradients[name] + gradient if name in gradients else gradient
-        with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported below
-            for name, parameter in self.model.parameters().items():
-                if name in self.settings.frozen:
-                    continue
-                step_size = rate if name[0] in "wb" else recognition_rate
-                self._update(name, parameter, gradients[name], step_size, momentum)
+        errors = self.wake_errors(_batch(self._rows, np.repeat(rows, self.settings.samples)))
+        errors += self.sleep_errors(len(rows))
+        parameters = self._free
+        moving = self._velocity or parameters
+        for velocity in self._velocity.values():
+            velocity *= np.float32(momentum)
+        if self.settings.weight_decay:
+            for name, parameter in parameters.items():
+                if parameter.ndim == 2:
+                    shrink = self.settings.weight_decay * (rate if name[0] == "w" else recognition_rate)
+                    moving[name] -= np.float32(shrink) * parameter
+        for error in errors:
+            error.learn(moving, rate if error.bias[0] == "b" else recognition_rate)
+        for name, velocity in self._velocity.items():
+            parameters[name] += velocity
         if self.settings.nonnegative:
             np.maximum(self.model.generative.w[0], 0.0, out=self.model.generative.w[0])
         for name, parameter in self.model.parameters().items():
@@ -209,8 +243,8 @@ class WakeSleep:
         self.model.steps_trained += 1
         return {}
 
-    def wake_gradients(self, x: BitMatrix) -> dict[str, Float32Array]:
-        """Gradients of one wake phase: states from the recognition net are the targets of the generative net.
+    def wake_errors(self, x: BitMatrix) -> list[LayerError]:
+        """One wake phase: states from the recognition net are the targets of the generative net.
 
         Parameters
         ----------
@@ -219,57 +253,54 @@ class WakeSleep:
 
         Returns
         -------
-        dict of parameter name to array
-            Means over rows, up the slope of ``log p(x, h)``, by the delta rule ``h^T (t - p)``. With several samples,
-            each counts by its normalised importance weight, and there are gradients of ``log q(h | x)`` too.
+        list of LayerError
+            Whose gradients, means over rows, go up the slope of ``log p(x, h)``. With several samples each counts by
+            its normalised importance weight, and there are errors of the recognition net, up ``log q(h | x)``, too.
         """
         generative, settings = self.model.generative, self.settings
         states = self.model.infer(x, rng=self._rng)
         dense = [layer.to_dense() for layer in states]
         inputs = [ops.linear(h, w, b) for h, w, b in zip(dense[1:], generative.w, generative.b[:-1], strict=True)]
-        top_inputs = np.broadcast_to(generative.b[-1], dense[-1].shape)
-        if settings.samples == 1:
-            share: Any = np.float32(1.0 / x.batch)
-            recognition_inputs: list[Float32Array] = []
-        else:
+        top_input = np.broadcast_to(generative.b[-1], dense[-1].shape)
+        recognition_inputs: list[Float32Array] = []
+        share: Any = np.float32(1.0 / x.batch)
+        if settings.samples > 1:
             recognition_inputs = [
                 ops.linear(h, r, c) for h, r, c in zip(dense[:-1], self.model.r, self.model.c, strict=True)
             ]
             log_weights = np.zeros(x.batch)
-            for layer, total_input in zip(dense, [*inputs, top_inputs], strict=True):
+            for layer, total_input in zip(dense, [*inputs, top_input], strict=True):
                 log_weights += layer_log_probability(layer, total_input)
             for layer, total_input in zip(dense[1:], recognition_inputs, strict=True):
                 log_weights -= layer_log_probability(layer, total_input)
             share = _normalised(log_weights.reshape(-1, settings.samples)).reshape(-1, 1)
             share = (share * (settings.samples / x.batch)).astype(np.float32)
-        gradients = {}
+        top = len(inputs)
+        errors = [LayerError(None, f"b{top}", None, (dense[top] - ops.sigmoid(generative.b[top])) * share)]
         for level, total_input in enumerate(inputs):
             error = (dense[level] - ops.sigmoid(total_input)) * share
-            gradients[f"w{level}"] = ops.matmul(dense[level + 1], error, trans_a=True)
-            gradients[f"b{level}"] = error.sum(axis=0)
-        gradients[f"b{len(inputs)}"] = ((dense[-1] - ops.sigmoid(generative.b[-1])) * share).sum(axis=0)
+            errors.append(LayerError(f"w{level}", f"b{level}", states[level + 1], error))
         for level, total_input in enumerate(recognition_inputs):
             error = (dense[level + 1] - ops.sigmoid(total_input)) * share
-            gradients[f"r{level}"] = ops.matmul(dense[level], error, trans_a=True)
-            gradients[f"c{level}"] = error.sum(axis=0)
-        return gradients
+            errors.append(LayerError(f"r{level}", f"c{level}", states[level], error))
+        return errors
 
-    def sleep_gradients(self, n: int) -> dict[str, Float32Array]:
-        """Gradients of one sleep phase on ``n`` dreams: states of the generative net are the recognition net's targets.
+    def sleep_errors(self, n: int) -> list[LayerError]:
+        """One sleep phase on ``n`` dreams: states of the generative net are the targets of the recognition net.
 
         Returns
         -------
-        dict of parameter name to array
-            Means over dreams, up the slope of ``log q(h | x)``, by the delta rule.
+        list of LayerError
+            Whose gradients, means over dreams, go up the slope of ``log q(h | x)``.
         """
-        dense = [layer.to_dense() for layer in self.model.generative.sample_layers(n, rng=self._rng)]
-        gradients = {}
+        states = self.model.generative.sample_layers(n, rng=self._rng)
+        errors = []
         for level, (r, c) in enumerate(zip(self.model.r, self.model.c, strict=True)):
-            error = dense[level + 1] - ops.linear(dense[level], r, c, activation="sigmoid")
+            error = states[level + 1].to_dense()
+            error -= ops.linear(states[level].to_dense(), r, c, activation="sigmoid")
             error *= np.float32(1.0 / n)
-            gradients[f"r{level}"] = ops.matmul(dense[level], error, trans_a=True)
-            gradients[f"c{level}"] = error.sum(axis=0)
-        return gradients
+            errors.append(LayerError(f"r{level}", f"c{level}", states[level], error))
+        return errors
 
     def end_epoch(self) -> None:
         """Count a finished epoch."""
@@ -329,16 +360,10 @@ class WakeSleep:
         self.model.epochs_trained = counters["epochs_trained"]
         self.model.steps_trained = counters["steps_trained"]
 
-    def _update(self, name: str, parameter: Float32Array, gradient: Float32Array, rate: float, momentum: float) -> None:
-        if self.settings.weight_decay and parameter.ndim == 2:
-            gradient = gradient - np.float32(self.settings.weight_decay) * parameter
-        if not self._velocity:
-            parameter += np.float32(rate) * gradient
-            return
-        velocity = self._velocity[name]
-        velocity *= np.float32(momentum)
-        velocity += np.float32(rate) * gradient
-        parameter += velocity
+    @property
+    def _free(self) -> dict[str, Float32Array]:
+        """Parameters that learn."""
+        return {name: array for name, array in self.model.parameters().items() if name not in self.settings.frozen}
 
     def _bound(self, x: BitMatrix, rng: Generator) -> float:
         return self.model.importance_estimate(x, _MONITORED_SAMPLES, rng=rng).bound
