@@ -57,9 +57,12 @@ class RBMMachine:
         return BitMatrix._of(state.words[:n_visible], state.batch), BitMatrix._of(state.words[n_visible:], state.batch)
 
     def energy(self, state: BitMatrix) -> NDArray[np.float64]:
-        v, h = (part.to_dense(np.float64) for part in self.split(state))
-        w, b_vis, b_hid = (np.asarray(x, dtype=np.float64) for x in (self.model.w, self.model.b_vis, self.model.b_hid))
-        return np.asarray(-(v @ b_vis) - h @ b_hid - ((v @ w) * h).sum(axis=1))
+        """Energies of the joint states; the sums ``v w`` are float32, the rest is float64."""
+        v, h = (part.to_dense() for part in self.split(state))
+        inputs = ops.linear(v, self.model.w, self.model.b_hid)
+        return np.asarray(
+            -(v @ self.model.b_vis.astype(np.float64)) - np.einsum("bh,bh->b", inputs, h, dtype=np.float64)
+        )
 
     def sweep(self, state: BitMatrix, rng: Generator, temperature: float, sweeps: int = 1) -> BitMatrix:
         v, h = self.split(state)
