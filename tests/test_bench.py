@@ -7,16 +7,18 @@ import importlib
 import importlib.util
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from hintoncore.bench import FAMILIES, gibbs, matmul
-from hintoncore.bench.harness import timing
+from hintoncore.bench.harness import quiet, timing
 from hintoncore.bench.harness.cases import (
     OURS,
     Case,
@@ -124,6 +126,28 @@ class TestArithmetic:
         meter = Meter([], threads=1)
         meter.start()
         assert meter.stop() >= 0.0
+
+    @pytest.mark.parametrize(("busy_for", "waits"), [(0.0, 0.05), (0.3, 0.4), (60.0, 1.05)])
+    def test_nobody_is_timed_while_the_threads_of_others_still_poll(
+        self, monkeypatch: pytest.MonkeyPatch, busy_for: float, waits: float
+    ) -> None:
+        clock = [0.0]
+
+        def sleep(seconds: float) -> None:
+            clock[0] += seconds
+
+        monkeypatch.setattr(quiet, "perf_counter", lambda: clock[0])
+        monkeypatch.setattr(quiet, "sleep", sleep)
+        monkeypatch.setattr(quiet, "_ticks", lambda pid: int(100 * min(clock[0], busy_for)) if pid == 2 else 0)
+        quiet.settle([1, 2])
+        assert min(busy_for, 1.0) <= clock[0] <= waits
+
+    def test_processor_time_is_read_from_the_system(self) -> None:
+        before, end = quiet._ticks(os.getpid()), perf_counter() + 0.2
+        while perf_counter() < end:
+            pass
+        assert (quiet._ticks(os.getpid()) > before) == (sys.platform == "linux")
+        assert quiet._ticks(-1) == 0
 
     def test_sizes_go_to_the_families_with_as_many_dimensions(self) -> None:
         request = Request(threads=(1,), sizes=((8, 9, 10), (64,)))

@@ -9,9 +9,34 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 
 LOUD = 0.1  # cores
+_ASLEEP = 0.04  # seconds without a tick of the processor's clock, which is 0.01
+_PATIENCE = 1.0
+
+
+def settle(pids: Iterable[int]) -> None:
+    """Wait until these processes do nothing, at most a second.
+
+    The threads of a library poll for more work before they sleep, OpenBLAS's for 0.1 s: on a machine with as many cores
+    as a row has threads they would take one from whoever is timed next. Linux only.
+    """
+    pids = list(pids)
+    end = perf_counter() + _PATIENCE
+    before = -1
+    while (now := sum(map(_ticks, pids))) != before and perf_counter() < end:
+        before = now
+        sleep(_ASLEEP)
+
+
+def _ticks(pid: int) -> int:
+    """Processor time of a process, in ticks; 0 where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12])
 
 
 class Meter:
@@ -40,11 +65,5 @@ class Meter:
         user, nice, system, _, _, irq, softirq, steal = map(
             int, Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
         )
-        own = 0
-        for pid in self._pids:
-            try:
-                fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-            except OSError:
-                continue
-            own += int(fields[11]) + int(fields[12])
+        own = sum(map(_ticks, self._pids))
         return (user + nice + system + irq + softirq + steal - own) / ticks

@@ -11,7 +11,7 @@ from typing import Any
 
 from .cases import CEILINGS, ENGINES, ON_REQUEST, OURS, UNITS, Case, Target, UnavailableError
 from .pool import Pool, Process
-from .quiet import LOUD, Meter
+from .quiet import LOUD, Meter, settle
 
 Row = dict[str, Any]
 
@@ -155,6 +155,7 @@ def _take_rounds(case: Case, wanted: int, processes: dict[str, Process]) -> list
         seconds = {}
         meter.start()
         for name in order[turn:] + order[:turn]:
+            settle(process.pid for process in set(processes.values()))
             reply = processes[name].request({"op": "time", "contestant": name})
             seconds[name] = case.ceiling_work / reply["rate"] if "rate" in reply else reply["seconds"]
         taken.append((meter.stop(), seconds))
