@@ -94,7 +94,7 @@ class MnistSettings:
     batch_size: int = 100
     learning_rate: float = 0.1
     momentum: float = 0.9
-    likelihood_samples: int = 1000
+    likelihood_samples: int = 200
 
 
 _TOP = ("w1", "b2", "r1", "c1")  # parameters of the unit above
