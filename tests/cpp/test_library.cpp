@@ -192,6 +192,61 @@ Gradient cd_gradient(const Shape& s, int k, bool dense_in, bool other, int64_t n
     return g;
 }
 
+// One update from a gradient, with everything it can take off and sum up.
+struct WeightUpdate {
+    Floats w, velocity, row_sums, column_sums;
+    bool operator==(const WeightUpdate& o) const {
+        return w == o.w && velocity == o.velocity && row_sums == o.row_sums && column_sums == o.column_sums;
+    }
+};
+
+WeightUpdate weight_update(int64_t n_rows, int64_t n_columns, int threads, uint64_t seed) {
+    Lcg rng(seed);
+    WeightUpdate u{integers(rng, n_rows * n_columns), integers(rng, n_rows * n_columns), Floats(n_rows),
+                   Floats(n_columns)};
+    const Floats grad = integers(rng, n_rows * n_columns), left = integers(rng, 2 * n_rows);
+    const Floats right = integers(rng, 2 * n_columns), mu = integers(rng, n_rows), lambda = integers(rng, n_columns);
+    hc_weight_update_args a{};
+    a.struct_size = sizeof a;
+    a.n_rows = n_rows;
+    a.n_columns = n_columns;
+    a.w = u.w.data();
+    a.grad = grad.data();
+    a.velocity = u.velocity.data();
+    a.left = left.data();
+    a.right = right.data();
+    a.n_terms = 2;
+    a.lr = 0.5f;
+    a.momentum = 0.5f;
+    a.weight_decay = 0.25f;
+    a.l1 = 0.1f;
+    a.mu = mu.data();
+    a.lambda = lambda.data();
+    a.row_sums = u.row_sums.data();
+    a.column_sums = u.column_sums.data();
+    a.threads = threads;
+    CHECK_OK(hc_weight_update(&a));
+    for (int64_t j = 0; j < n_columns; ++j) {
+        double sum = 0.0;
+        for (int64_t i = 0; i < n_rows; ++i) sum += static_cast<double>(mu[i] * u.velocity[i * n_columns + j]);
+        CHECK(std::abs(sum - static_cast<double>(u.column_sums[j])) <= 1e-4 * (1.0 + std::abs(sum)));
+    }
+    a.n_terms = 65;
+    CHECK_REFUSED(hc_weight_update(&a), "n_terms");
+    a.n_terms = 2;
+    a.lambda = nullptr;
+    CHECK_REFUSED(hc_weight_update(&a), "lambda");
+    return u;
+}
+
+void test_weight_update() {
+    for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{1, 1}, {31, 17}, {33, 16}, {100, 65}}) {
+        const WeightUpdate one = weight_update(rows, columns, 1, 5);
+        for (const int threads : {2, 3, 8}) CHECK(weight_update(rows, columns, threads, 5) == one);
+    }
+    CHECK_REFUSED(hc_weight_update(nullptr), "args");
+}
+
 void test_bits() {
     Lcg rng(1);
     for (const Shape& s : kShapes) {
@@ -669,6 +724,7 @@ int main(int argc, char** argv) {
         test_random();
         test_gibbs();
         test_cd();
+        test_weight_update();
         test_ais();
         test_exact();
         test_many_callers();
