@@ -1,12 +1,28 @@
 """Benchmarks of every kernel family against its peers and against the machine's own ceilings, in one interleaved run.
 
-One file per family (`matmul`, `linear`, `nn`, `gibbs`, `cd`, `pcd`, `outer`, `ais`, `graph`, `dense`, `philox`, `math`, `bits`,
-`system` for whole-program figures); `harness` times them, `report` turns the result into JSON, Markdown, plots and
-comparisons. The command line is ``hintoncore bench``.
+One file per family (`matmul`, `linear`, `nn`, `gibbs`, `cd`, `pcd`, `cf`, `outer`, `ais`, `graph`, `dense`, `philox`,
+`math`, `bits`, `system` for whole-program figures); `harness` times them, `report` turns the result into JSON,
+Markdown, plots and comparisons. The command line is ``hintoncore bench``.
 """
 
 from __future__ import annotations
 
-FAMILIES = ("matmul", "linear", "nn", "gibbs", "cd", "pcd", "outer", "ais", "graph", "dense", "philox", "math", "bits", "system")
+FAMILIES = (
+    "matmul",
+    "linear",
+    "nn",
+    "gibbs",
+    "cd",
+    "pcd",
+    "cf",
+    "outer",
+    "ais",
+    "graph",
+    "dense",
+    "philox",
+    "math",
+    "bits",
+    "system",
+)
 
 __all__ = ["FAMILIES"]

@@ -58,13 +58,9 @@ def doubles(parameters: CFParameters) -> CFParameters:
     return CFParameters(*(None if a is None else a.astype(np.float64) for a in parameters))  # type: ignore[arg-type]
 
 
-def copy(parameters: CFParameters) -> CFParameters:
-    return CFParameters(*(None if a is None else a.copy() for a in parameters))  # type: ignore[arg-type]
-
-
 def gradient(parameters: CFParameters, ratings: Ratings, **options: Any) -> dict[str, NDArray[np.float64]]:
     """What an update with rate 1 adds, times the users whose mean it is."""
-    after = copy(parameters)
+    after = parameters.copy()
     ops.cf_update(after, ratings, CFOptimiser.start(after, rates=RATES), step=0, **options)
     users = len(ratings.indptr) - 1
     return {
@@ -163,7 +159,7 @@ def test_pseudo_likelihood_gradient_by_central_differences(isa: str, form: str, 
             down = objective(q)
             array[index] = kept
             assert values[index] == pytest.approx((up - down) / (2 * step), abs=2e-5), (name, index)
-    stats = ops.cf_update(copy(p), r, CFOptimiser.start(p, rates=RATES), step=0, k=0)
+    stats = ops.cf_update(p.copy(), r, CFOptimiser.start(p, rates=RATES), step=0, k=0)
     assert stats["log_conditional"] == pytest.approx(objective(q) / len(r.items), abs=1e-5)
     assert stats["reconstruction_error"] is None
 
@@ -207,7 +203,7 @@ def test_threads_do_not_change_a_bit(isa: str, form: str, k: int, set_threads: C
     results = []
     for threads in (1, 2, 3, 8):
         set_threads(threads)
-        q = copy(p)
+        q = p.copy()
         o = CFOptimiser.start(q, rates=(0.1,) * 5, decays=(0.1, 0.2, 0.3), momentum=0.5)
         rng = hc.Generator(7, 2)
         for step in range(3):
@@ -271,7 +267,7 @@ def test_what_an_item_missed_is_made_up_for() -> None:
     assert o.updates.tolist() == [10, 10]
     for name, value in want.items():
         np.testing.assert_allclose(getattr(p, name)[0], value, rtol=1e-5, atol=1e-6)
-    kept = copy(p)
+    kept = p.copy()
     ops.cf_settle(p, o, step=10)
     np.testing.assert_array_equal(p.w, kept.w)
 
@@ -298,7 +294,7 @@ def test_what_an_item_missed_is_made_up_for() -> None:
 def test_bad_input_is_refused_by_name(change: Callable[..., Any], message: str) -> None:
     p, r = machine("softmax"), ratings_of("softmax", 6)
     changed = change(p, r, CFOptimiser.start(p, rates=RATES))
-    kept = copy(p)
+    kept = p.copy()
     with pytest.raises((ValueError, TypeError), match=message):
         ops.cf_update(*changed, step=0, k=0)
     np.testing.assert_array_equal(p.w, kept.w)

@@ -32,7 +32,15 @@ ENGINES = {
 ON_REQUEST = frozenset({"torch.compile"})
 
 #: Units of speed, and how much work per second one of each is.
-UNITS = {"GFLOP/s": 1e9, "k samples/s": 1e3, "Gdraw/s": 1e9, "flips/ns": 1e9, "Gelem/s": 1e9, "GB/s": 1e9}
+UNITS = {
+    "GFLOP/s": 1e9,
+    "k samples/s": 1e3,
+    "k ratings/s": 1e3,
+    "Gdraw/s": 1e9,
+    "flips/ns": 1e9,
+    "Gelem/s": 1e9,
+    "GB/s": 1e9,
+}
 
 
 class WrongAnswerError(Exception):

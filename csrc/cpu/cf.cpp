@@ -71,7 +71,7 @@ void cf_conditional(const hc_cf_conditional_args& p, float* pull) {
     const CfModel model = cf_model(p.model);
     const int64_t h = p.model.n_hidden;
     Workspace workspace;
-    float* scratch = workspace.take<float>(p.ratings.n_users * h);
+    float* scratch = workspace.take<float>(2 * p.ratings.n_users * h);
     parallel_for(p.ratings.n_users, p.threads, [&](int64_t u) {
         CfConditionalArgs a{};
         a.model = model;
@@ -81,7 +81,7 @@ void cf_conditional(const hc_cf_conditional_args& p, float* pull) {
         a.probs = p.probs + p.ratings.indptr[u] * p.model.n_levels;
         a.pull = pull ? pull + u * h : nullptr;
         if (pull) std::fill(a.pull, a.pull + h, 0.0f);
-        a.scratch = scratch + u * h;
+        a.scratch = scratch + 2 * u * h;
         kernel.cf_conditional(&a);
     });
 }

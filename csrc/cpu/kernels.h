@@ -208,7 +208,7 @@ struct CfConditionalArgs {
     int leave_out;   // x has the part of each rating, which is to be taken off before its turn
     float* probs;    // [n, n_levels]
     float* pull;     // [n_hidden], added to: derivatives of the log conditionals by x; null: not wanted
-    float* scratch;  // [n_hidden]
+    float* scratch;  // [2, n_hidden]
 };
 
 struct CfEntry {

@@ -54,6 +54,12 @@ class CFParameters(NamedTuple):
     b_level: Float32Array
     b_hid: Float32Array
 
+    def copy(self) -> CFParameters:
+        """The same values in arrays of their own."""
+        scores = None if self.scores is None else self.scores.copy()
+        d = None if self.d is None else self.d.copy()
+        return CFParameters(scores, self.w.copy(), d, self.b_vis.copy(), self.b_level.copy(), self.b_hid.copy())
+
 
 class Ratings(NamedTuple):
     """Ratings of U users in compressed sparse rows.
