@@ -120,7 +120,7 @@ def dropout(x: ArrayLike, *, rate: float, seed: int, offset: int, first_sample: 
 
 def embedding(table: ArrayLike, index: ArrayLike) -> Float64Array:
     """``table[index]``."""
-    return _float64(table)[np.asarray(index)]
+    return np.asarray(_float64(table)[np.asarray(index)])
 
 
 def embedding_add(table: ArrayLike, index: ArrayLike, dy: ArrayLike, *, scale: float = 1.0) -> Float64Array:

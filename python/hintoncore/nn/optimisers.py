@@ -25,7 +25,7 @@ class Optimiser(ABC):
     learning_rate : float or Schedule
         A schedule is a function of the time in epochs.
     weight_decay : float >= 0
-        Of weights, not of biases: L2 penalty, or decoupled from the gradient for :class:`Adam`.
+        Of weights, not of biases: an L2 penalty; :class:`Adam` keeps it apart from the gradient unless told otherwise.
     clip_norm : float > 0, optional
         Gradients whose joint norm is larger are scaled back to it.
     """
@@ -210,6 +210,8 @@ class Adam(Optimiser):
     learning_rate : float or Schedule
     beta1, beta2 : float in [0, 1)
     epsilon : float > 0
+    decoupled : bool
+        False: the decay is part of the gradient, an L2 penalty.
     weight_decay, clip_norm
         As for :class:`Optimiser`.
     """
@@ -223,10 +225,12 @@ class Adam(Optimiser):
         beta2: float = 0.999,
         *,
         epsilon: float = 1e-8,
+        decoupled: bool = True,
         weight_decay: float = 0.0,
         clip_norm: float | None = None,
     ) -> None:
         super().__init__(learning_rate, weight_decay=weight_decay, clip_norm=clip_norm)
+        self.decoupled = bool(decoupled)
         self.beta1, self.beta2 = as_number(beta1, "beta1"), as_number(beta2, "beta2")
         self.epsilon = as_number(epsilon, "epsilon")
 
@@ -245,10 +249,12 @@ class Adam(Optimiser):
             beta1=self.beta1,
             beta2=self.beta2,
             epsilon=self.epsilon,
+            decoupled=self.decoupled,
             **state,
             **settings,
         )
 
     def describe(self) -> dict[str, Any]:
         """Kind and settings as JSON values."""
-        return {**super().describe(), "beta1": self.beta1, "beta2": self.beta2, "epsilon": self.epsilon}
+        settings = {"beta1": self.beta1, "beta2": self.beta2, "epsilon": self.epsilon, "decoupled": self.decoupled}
+        return {**super().describe(), **settings}
