@@ -122,8 +122,8 @@ def questions() -> Questions:
             asked.setdefault((person + first, RELATIONS.index(relation)), []).append(answer + first)
     x: NDArray[Any] = np.zeros((len(asked), len(PERSONS) + len(RELATIONS)), dtype=np.float32)
     answers: NDArray[Any] = np.zeros((len(asked), len(PERSONS)), dtype=np.float32)
-    for row, ((person, relation), right) in enumerate(asked.items()):
-        x[row, [person, len(PERSONS) + relation]] = 1
+    for row, ((person, about), right) in enumerate(asked.items()):
+        x[row, [person, len(PERSONS) + about]] = 1
         answers[row, right] = 1
     features = {
         "nationality": np.repeat(np.arange(2), half),

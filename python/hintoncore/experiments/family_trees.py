@@ -169,7 +169,7 @@ def run(run: Run) -> dict[str, float]:
     log_probabilities = [np.log(ops.softmax(model.forward(known.x)).clip(1e-30)) for model in voters]
     committee = _answered(np.mean(log_probabilities, axis=0), known)
     single = [_answered(logs, known) for logs in log_probabilities]
-    persons = [model.layers[0].layers[0] for model in voters]  # type: ignore[attr-defined]
+    persons = [model.layers[0].layers[0] for model in voters]
     codes = [ops.sigmoid(person.w + person.b) for person in persons]
     probes = [[_probe(code, classes) for classes in known.features.values()] for code in codes]
     run.details.update(
