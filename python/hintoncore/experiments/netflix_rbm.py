@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,29 +97,27 @@ class Settings:
     ridges: tuple[dict[str, Any], ...]
     gradients: tuple[dict[str, Any], ...]
     ranked_users: int | None = None
-    details: dict[str, str] = field(default_factory=dict)
 
 
 FULL = Settings(
     machines=tuple(
         MachineSettings(weight_decay=decay, shrinkage=shrinkage, n_hidden=n_hidden)
-        for n_hidden, decay, shrinkage in ((50, 0.066, 5.0), (50, 0.066, 10.0), (100, 0.08, 10.0), (100, 0.1, 10.0))
+        for n_hidden, decay, shrinkage in ((50, 0.066, 10.0), (100, 0.08, 10.0), (100, 0.1, 10.0), (100, 0.12, 10.0))
     ),
     paper=MachineSettings(
         n_hidden=50, weights="softmax", rule="cd", weight_decay=0.02, rate=1.0, rate_decay=0.93, shrinkage=5.0
     ),
-    ridges=tuple({"factors": f, "decay": d, "epochs": 12} for f, d in ((4, 0.15), (8, 0.15), (8, 0.2), (8, 0.25))),
+    ridges=tuple({"factors": f, "decay": d, "epochs": 12} for f, d in ((4, 0.15), (8, 0.12), (8, 0.15))),
     gradients=tuple(
         {"factors": factors, "rate": rate, "decay": decay, "epochs": epochs}
         for factors, rate, decay, epochs in (
-            (50, 0.005, 0.1, 60),
             (100, 0.01, 0.08, 60),
-            (100, 0.01, 0.1, 60),
-            (100, 0.005, 0.06, 100),
             (100, 0.005, 0.08, 100),
             (100, 0.005, 0.1, 100),
-            (100, 0.005, 0.12, 100),
+            (200, 0.005, 0.08, 100),
             (200, 0.005, 0.1, 100),
+            (400, 0.005, 0.08, 100),
+            (400, 0.005, 0.1, 100),
         )
     ),
 )
@@ -153,6 +151,7 @@ def run(run: Run) -> dict[str, float]:
     known = ~(new_users | new_films)
     run.details.update(
         {
+            "scikit_surprise": surprise_available(),
             "test_ratings": len(test[0]),
             "films_without_training_rating": int(new_films.sum()),
             "users_without_training_rating": int(new_users.sum()),
@@ -341,6 +340,6 @@ EXPERIMENT = Experiment(
         ),
     ),
     run=run,
-    seeds=3,
+    seeds=5,
     data=("movielens-latest-small",),
 )
