@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,8 @@ namespace {
 
 // Words of 64 chains a tile holds at most: enough rows to repay the tables of a block of units.
 constexpr int64_t kWordsPerTile = 4;
+// Sweeps whose pairs are counted in one pass: each count is then read and written once for all of them.
+constexpr int64_t kCountedTogether = 8;
 
 // Chains of one tile: their states unit by unit for each word, and as the codes that the lookup product reads.
 struct Tile {
@@ -92,21 +95,33 @@ bool adjacent(const int32_t* units, int count) {
     return true;
 }
 
-void add_pairs(const DenseGibbs& p, const int64_t* counts) {
-    for (int64_t i = 0; i < p.n_units; ++i)
-        for (int64_t j = 0; j <= i; ++j)
-            __atomic_fetch_add(p.pairs + i * p.n_units + j, counts[i * p.n_units + j], __ATOMIC_RELAXED);
+// Adds the lower triangle of counts of pairs.
+void add_pairs(const int64_t* counts, int64_t n, int64_t* pairs) {
+    for (int64_t i = 0; i < n; ++i)
+        for (int64_t j = 0; j <= i; ++j) pairs[i * n + j] += counts[i * n + j];
 }
 
-void sample_tile(const DenseGibbs& p, const std::vector<int32_t>& free, const float* init, const Tile& t) {
+// The upper triangle from the lower, in blocks that stay in L1.
+void mirror(int64_t* pairs, int64_t n) {
+    constexpr int64_t kBlock = 32;
+    for (int64_t i0 = 0; i0 < n; i0 += kBlock)
+        for (int64_t j0 = 0; j0 <= i0; j0 += kBlock)
+            for (int64_t i = i0; i < std::min(n, i0 + kBlock); ++i)
+                for (int64_t j = j0; j < std::min(i, j0 + kBlock); ++j) pairs[j * n + i] = pairs[i * n + j];
+}
+
+void sample_tile(const DenseGibbs& p, const std::vector<int32_t>& free, const float* init, const Tile& t,
+                 std::mutex* adding) {
     const KernelTable& kernel = kernels();
     const int64_t n = p.n_units;
     Workspace workspace;
     float* x = workspace.take<float>(t.words * 64 * kUnitBlock);
     std::memset(x, 0, static_cast<size_t>(t.words * 64 * kUnitBlock) * sizeof *x);
     float* panel = workspace.take<float>(n * kUnitBlock);
-    int64_t* counts = p.pairs ? workspace.take<int64_t>(n * n) : nullptr;
-    if (counts) std::fill(counts, counts + n * n, 0);
+    int64_t* counts = p.pairs && t.rows < p.batch ? workspace.take<int64_t>(n * n) : p.pairs;
+    uint64_t* seen = counts ? workspace.take<uint64_t>(kCountedTogether * t.words * n) : nullptr;
+    int64_t n_seen = 0;  // sweeps whose states wait in `seen` to be counted
+    if (counts != p.pairs) std::fill(counts, counts + n * n, 0);
     Probes probes(p, free, workspace);
     for (int64_t sweep = 0; sweep < p.sweeps; ++sweep) {
         probes.start(sweep);
@@ -162,15 +177,22 @@ void sample_tile(const DenseGibbs& p, const std::vector<int32_t>& free, const fl
             }
         }
         if (counts && sweep >= p.sweeps - p.counted_sweeps) {
-            PairCountsArgs a{};
-            a.state = t.state;
-            a.n_words = t.words;
-            a.n_units = n;
-            a.counts = counts;
-            kernel.pair_counts(&a);
+            std::copy(t.state, t.state + t.words * n, seen + n_seen++ * t.words * n);
+            if (n_seen == kCountedTogether || sweep + 1 == p.sweeps) {
+                PairCountsArgs a{};
+                a.state = seen;
+                a.n_words = n_seen * t.words;
+                a.n_units = n;
+                a.counts = counts;
+                kernel.pair_counts(&a);
+                n_seen = 0;
+            }
         }
     }
-    if (counts) add_pairs(p, counts);
+    if (counts != p.pairs) {
+        const std::lock_guard<std::mutex> lock(*adding);
+        add_pairs(counts, n, p.pairs);
+    }
 }
 
 // Units that some chain may change.
@@ -236,18 +258,19 @@ void dense_gibbs(const DenseGibbs& p) {
             if (clamp) clamp[w * n + i] = p.clamp[i * words + w];
         }
     const std::vector<int32_t> free = free_units(p);
+    std::mutex adding;
     if (p.pairs) std::fill(p.pairs, p.pairs + n * n, 0);
     const int64_t per_tile = std::clamp<int64_t>(words / threads, 1, kWordsPerTile);
     parallel_for((words + per_tile - 1) / per_tile, p.threads, [&](int64_t tile) {
         const int64_t first = tile * per_tile, count = std::min(per_tile, words - first);
         sample_tile(p, free, init,
                     {first, count, std::min(p.batch - first * 64, count * 64), state + first * n,
-                     clamp ? clamp + first * n : nullptr, codes + first * 64, p.batch});
+                     clamp ? clamp + first * n : nullptr, codes + first * 64, p.batch},
+                    &adding);
     });
     for (int64_t i = 0; i < n; ++i)
         for (int64_t w = 0; w < words; ++w) p.state[i * words + w] = state[w * n + i];
-    for (int64_t i = 0; p.pairs && i < n; ++i)
-        for (int64_t j = 0; j < i; ++j) p.pairs[j * n + i] = p.pairs[i * n + j];
+    if (p.pairs) mirror(p.pairs, n);
 }
 
 }  // namespace hc

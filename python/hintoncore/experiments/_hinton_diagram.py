@@ -50,7 +50,7 @@ def unit_panels(
     height, width = panels[0].shape
     scale = 0.16
     figure = Figure(
-        figsize=(columns * (width + 1.2) * scale, rows * (height + 1.6) * scale + 0.5), layout="constrained"
+        figsize=(max(2.4, columns * (width + 1.2) * scale), rows * (height + 1.6) * scale + 0.5), layout="constrained"
     )
     axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for index, axis in enumerate(axes):

@@ -88,11 +88,11 @@ def codes(machine: BoltzmannMachine, encoder: Encoder) -> set[tuple[bool, ...]]:
     return {tuple(row) for row in (inputs > 0).tolist()}
 
 
-def solve(encoder: Encoder, seed: int, cycles: int) -> dict[str, int | None]:
+def solve(encoder: Encoder, seed: int, cycles: int) -> tuple[dict[str, int | None], BoltzmannMachine]:
     """Learn until the codes have stayed different for `HELD` cycles that began within `cycles`.
 
     Returns the cycle of the first of them and, of discovery, the first at which codes were all different, and all but
-    one; None for what did not happen.
+    one; None for what did not happen. And the machine as it is then.
     """
     from hintoncore.train import Callback, Trainer
     from hintoncore.train.boltzmann import BoltzmannLearning, BoltzmannSettings
@@ -118,7 +118,7 @@ def solve(encoder: Encoder, seed: int, cycles: int) -> dict[str, int | None]:
     settings = BoltzmannSettings.create(momentum=0.0, **encoder.options())
     task = BoltzmannLearning(machine, encoder.patterns, settings)
     Trainer(task, batch_size=encoder.v, callbacks=[watch]).run(cycles + HELD)
-    return {"solved": watch.solved, "discovered": watch.discovered, "all_but_one": watch.all_but_one}
+    return {"solved": watch.solved, "discovered": watch.discovered, "all_but_one": watch.all_but_one}, machine
 
 
 def solve_many(run: Run, encoder: Encoder, runs: int, cycles: int) -> list[dict[str, int | None]]:
@@ -128,7 +128,7 @@ def solve_many(run: Run, encoder: Encoder, runs: int, cycles: int) -> list[dict[
     saved = run.checkpoint(path.name)
     results: list[dict[str, int | None]] = [] if saved is None else json.loads(saved.read_text(encoding="utf-8"))
     for number in run.bar(range(len(results), runs), name):
-        results.append(solve(encoder, 1000 * run.seed + number, cycles))
+        results.append(solve(encoder, 1000 * run.seed + number, cycles)[0])
         if len(results) % 10 == 0 or len(results) == runs:
             _save_json(path, results)
     return results
@@ -219,15 +219,14 @@ def _draw_weights(run: Run, encoder: Encoder) -> None:
     from hintoncore import plots
     from hintoncore.experiments._hinton_diagram import unit_panels
 
-    machine = encoder.machine(1000 * run.seed)
-    machine.fit(encoder.patterns, 500, **encoder.options())
+    _, machine = solve(encoder, 1000 * run.seed, 6000)
     panels: list[NDArray[Any]] = []
     for unit in range(machine.n_visible, machine.n_units):
         panel = np.full((3, encoder.v), np.nan)
         panel[0, 0] = machine.b[unit]
         panel[1:] = machine.w[unit, : machine.n_visible].reshape(2, encoder.v)
         panels.append(panel)
-    title = f"{encoder.v}-{encoder.h}-{encoder.v} after 500 cycles: hidden bias, weights to both groups"
+    title = f"{encoder.v}-{encoder.h}-{encoder.v}: hidden units'\nbias, weights to both groups"
     plots.save(unit_panels(panels, columns=encoder.h, title=title), run.out / "weights-424.png")
 
 
