@@ -200,6 +200,8 @@ class ExpectationMaximization:
     def _update_rows(self, rows: NDArray[np.intp], *, sparse: bool) -> None:
         """E step on some rows; the sums follow."""
         update = self._sparse_posterior if sparse else self._full_posterior
+        if sparse:  # a row with one active component keeps what it has
+            rows = rows[(self.q[rows] > self.settings.sparse_threshold).sum(axis=1) > 1]
         for block, x in self._blocks(rows):
             old = self.q[block]
             new = update(x, old)
@@ -215,19 +217,16 @@ class ExpectationMaximization:
         return new
 
     def _sparse_posterior(self, x: Float64Array, old: Float64Array) -> Float64Array:
-        """New responsibilities of the components above the threshold, which share what they had together."""
+        """New responsibilities of the components above the threshold, at least two, which share what they had."""
         active = old > self.settings.sparse_threshold
-        active &= active.sum(axis=1, keepdims=True) > 1  # one alone keeps what it has
         log_joint = np.full(old.shape, -np.inf)
         log_weights = np.log(self.model.weights)
         for k in np.flatnonzero(active.any(axis=0)):
             here = active[:, k]
             log_joint[here, k] = self.model.components.log_density_of(x[here], int(k)) + log_weights[k]
-        some = active.any(axis=1)
-        new = old.copy()
-        share, _ = softmax_and_log_sum(log_joint[some])
+        share, _ = softmax_and_log_sum(log_joint)
         held = np.where(active, old, 0.0).sum(axis=1, keepdims=True)
-        new[some] = np.where(active[some], share * held[some], old[some])
+        new = np.where(active, share * held, old)
         change = new - old
         self._counts += change.sum(axis=0)
         for k in np.flatnonzero(change.any(axis=0)):
