@@ -313,6 +313,7 @@ def test_bad_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="never fitted"):
         CFRBM(4, 2).predict([0], [0])
     machine = fitted(epochs=0)
+    assert machine.predict([], []).shape == (0,)
     with pytest.raises(ValueError, match="items"):
         machine.predict([0], [40])
     with pytest.raises(ValueError, match="one length"):
@@ -321,3 +322,12 @@ def test_bad_arguments_are_refused() -> None:
         machine.predict([0.5], [4])
     with pytest.raises(ValueError, match="method"):
         machine.predict([0], [4], method="modal")
+
+
+def test_predictions_do_not_depend_on_how_they_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine, (users, items, _) = fitted(epochs=2), triples(seed=9)
+    whole = machine.predict(users, items)
+    monkeypatch.setattr("hintoncore.models.cf_rbm._BLOCK_RATINGS", 37)
+    np.testing.assert_array_equal(machine.predict(users, items), whole)
+    order = np.random.default_rng(0).permutation(len(users))
+    np.testing.assert_array_equal(machine.predict(users[order], items[order]), whole[order])

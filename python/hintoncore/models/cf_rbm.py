@@ -286,8 +286,8 @@ class CFRBM:
         users, items = _pairs(users, items, self.n_items)
         probs = np.empty((len(users), len(self.values)), dtype=np.float32)
         order = np.argsort(users, kind="stable")
-        # Blocks of bounded size that end where a user does, unless one alone is larger.
-        for block in np.array_split(order, max(1, -(-len(order) // _BLOCK_RATINGS))):
+        for start in range(0, len(order), _BLOCK_RATINGS):
+            block = order[start : start + _BLOCK_RATINGS]
             distinct, lengths = np.unique(users[block], return_counts=True)
             evidence = rows.with_new_users(distinct).as_ops(self.precision)
             queries = Ratings(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), items[block].astype(np.int32))
