@@ -21,10 +21,9 @@ static void dropout_rows(const DropoutRowsArgs* p) {
                 const ptrdiff_t at = (16 * w + r) * p->stride + c;
                 for (int b = 0; b < 2 && c + b * kLanes < p->n_cols; ++b) {
                     const int64_t left = p->n_cols - c - b * kLanes;
-                    const vm live = first_lanes(left < kLanes ? static_cast<int>(left) : kLanes);
-                    const vf x = mul(load_masked(p->x + at + b * kLanes, live), scale);
+                    const vf x = mul(load_left(p->x + at + b * kLanes, left), scale);
                     const vm kept = cmp_lt(uniform(draws[b].word[w]), keep);
-                    store_masked(p->y + at + b * kLanes, live, select(kept, x, zero()));
+                    store_left(p->y + at + b * kLanes, left, select(kept, x, zero()));
                 }
             }
         }

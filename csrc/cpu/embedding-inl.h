@@ -10,8 +10,8 @@ static void scatter_rows(const ScatterRowsArgs* p) {
         const float* source = p->source + i * p->n_cols;
         float* row = p->table + index * p->n_cols;
         for (int64_t c = 0; c < p->n_cols; c += kLanes) {
-            const vm live = first_lanes(p->n_cols - c < kLanes ? static_cast<int>(p->n_cols - c) : kLanes);
-            store_masked(row + c, live, fma(scale, load_masked(source + c, live), load_masked(row + c, live)));
+            const int64_t left = p->n_cols - c;
+            store_left(row + c, left, fma(scale, load_left(source + c, left), load_left(row + c, left)));
         }
     }
 }

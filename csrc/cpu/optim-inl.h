@@ -13,48 +13,46 @@
 // Also sums of squares, and the constraint on the norm of columns. Included inside an ISA namespace after lanes-inl.h.
 
 template <int kRule>
-static HC_INLINE vf optimiser_piece(const OptimiserArgs* p, int64_t i, vm live) {
+static HC_INLINE vf optimiser_piece(const OptimiserArgs* p, int64_t i, int64_t left) {
     const vf rate = set1(p->rate), momentum = set1(p->momentum), a = set1(p->square_decay);
-    vf w = load_masked(p->w + i, live);
-    vf g = mul(load_masked(p->grad + i, live), set1(p->grad_scale));
+    vf w = load_left(p->w + i, left);
+    vf g = mul(load_left(p->grad + i, left), set1(p->grad_scale));
     if (p->decay != 0.0f) g = mul_add(set1(p->decay), w, g);
     if (p->shrink != 1.0f) w = mul(w, set1(p->shrink));
     if (kRule == HC_OPTIMISER_SGD) {
         w = fnma(rate, g, w);
     } else if (kRule == HC_OPTIMISER_MOMENTUM || kRule == HC_OPTIMISER_NESTEROV) {
-        const vf step = mul(rate, g), velocity = sub(mul(momentum, load_masked(p->velocity + i, live)), step);
-        store_masked(p->velocity + i, live, velocity);
+        const vf step = mul(rate, g), velocity = sub(mul(momentum, load_left(p->velocity + i, left)), step);
+        store_left(p->velocity + i, left, velocity);
         w = add(w, kRule == HC_OPTIMISER_MOMENTUM ? velocity : sub(mul(momentum, velocity), step));
     } else {
         const vf share = set1(p->square_share);
-        const vf square = mul_add(a, load_masked(p->square + i, live), mul(share, mul(g, g)));
-        store_masked(p->square + i, live, square);
+        const vf square = mul_add(a, load_left(p->square + i, left), mul(share, mul(g, g)));
+        store_left(p->square + i, left, square);
         if (kRule == HC_OPTIMISER_RMSPROP) {
             vf step = div(mul(rate, g), add(sqrt(square), set1(p->epsilon)));
             if (p->velocity) {
-                const vf velocity = sub(mul(momentum, load_masked(p->velocity + i, live)), step);
-                store_masked(p->velocity + i, live, velocity);
+                const vf velocity = sub(mul(momentum, load_left(p->velocity + i, left)), step);
+                store_left(p->velocity + i, left, velocity);
                 step = sub(zero(), velocity);
             }
             w = sub(w, step);
         } else {
-            const vf mean = mul_add(momentum, load_masked(p->velocity + i, live), mul(set1(p->velocity_share), g));
-            store_masked(p->velocity + i, live, mean);
+            const vf mean = mul_add(momentum, load_left(p->velocity + i, left), mul(set1(p->velocity_share), g));
+            store_left(p->velocity + i, left, mean);
             w = sub(w, div(mul(rate, mean), add(sqrt(mul(square, set1(p->square_scale))), set1(p->epsilon))));
         }
     }
-    store_masked(p->w + i, live, w);
-    return select(live, w, zero());
+    store_left(p->w + i, left, w);
+    return left >= kLanes ? w : select(lanes_left(left), w, zero());
 }
 
 template <int kRule>
 static void optimise(const OptimiserArgs* p) {
-    const vm all = first_lanes(kLanes);
     vf poison = zero();
     int64_t i = 0;
-    for (; i + kLanes <= p->n; i += kLanes) poison = mul_add(optimiser_piece<kRule>(p, i, all), zero(), poison);
-    if (i < p->n)
-        poison = mul_add(optimiser_piece<kRule>(p, i, first_lanes(static_cast<int>(p->n - i))), zero(), poison);
+    for (; i + kLanes <= p->n; i += kLanes) poison = mul_add(optimiser_piece<kRule>(p, i, kLanes), zero(), poison);
+    if (i < p->n) poison = mul_add(optimiser_piece<kRule>(p, i, p->n - i), zero(), poison);
     if (mask_bits(is_nan(poison))) *p->nonfinite = 1;
 }
 
@@ -77,7 +75,7 @@ static void optimiser(const OptimiserArgs* p) {
 static void sum_of_squares(const SumOfSquaresArgs* p) {
     vf sum[4] = {zero(), zero(), zero(), zero()};
     for (int64_t i = 0, chain = 0; i < p->n; i += kLanes, chain = (chain + 1) % 4) {
-        const vf x = load_masked(p->x + i, first_lanes(p->n - i < kLanes ? static_cast<int>(p->n - i) : kLanes));
+        const vf x = load_left(p->x + i, p->n - i);
         sum[chain] = mul_add(x, x, sum[chain]);
     }
     *p->sum = lane_sum(add(add(sum[0], sum[1]), add(sum[2], sum[3])));
@@ -88,14 +86,11 @@ static void max_norm_columns(const MaxNormColumnsArgs* p) {
     constexpr int kStrip = kMaxNormColumns / kLanes;
     vf sum[kStrip];
     for (int s = 0; s < kStrip; ++s) sum[s] = zero();
-    vm live[kStrip];
-    for (int s = 0; s < kStrip; ++s) {
-        const int64_t left = p->n_cols - s * kLanes;
-        live[s] = first_lanes(left <= 0 ? 0 : left < kLanes ? static_cast<int>(left) : kLanes);
-    }
     for (int64_t r = 0; r < p->n_rows; ++r)
         for (int s = 0; s < kStrip; ++s) {
-            const vf x = load_masked(p->w + r * p->stride + s * kLanes, live[s]);
+            const int64_t left = p->n_cols - s * kLanes;
+            if (left <= 0) break;
+            const vf x = load_left(p->w + r * p->stride + s * kLanes, left);
             sum[s] = mul_add(x, x, sum[s]);
         }
     const vf limit = set1(p->limit);
@@ -109,7 +104,9 @@ static void max_norm_columns(const MaxNormColumnsArgs* p) {
     if (!any) return;
     for (int64_t r = 0; r < p->n_rows; ++r)
         for (int s = 0; s < kStrip; ++s) {
+            const int64_t left = p->n_cols - s * kLanes;
+            if (left <= 0) break;
             float* w = p->w + r * p->stride + s * kLanes;
-            store_masked(w, live[s], mul(load_masked(w, live[s]), sum[s]));
+            store_left(w, left, mul(load_left(w, left), sum[s]));
         }
 }

@@ -6,18 +6,17 @@
 // Bound by exp: measured on one Zen 5 core with AVX-512, 100 x 1000 logits, 0.16 ns an element.
 // Included inside an ISA namespace after math-inl.h and lanes-inl.h.
 
-static inline vf row_piece(const float* row, int64_t column, int64_t n_cols, float absent, vm* live) {
-    *live = first_lanes(n_cols - column < kLanes ? static_cast<int>(n_cols - column) : kLanes);
-    return select(*live, load_masked(row + column, *live), set1(absent));
+// A piece of a row of logits; what is absent is impossible.
+static HC_INLINE vf logits_left(const float* x, int64_t left) {
+    return left >= kLanes ? load(x) : select(lanes_left(left), load_left(x, left), set1(-__builtin_inff()));
 }
 
 // The largest of a row, or NaN when it holds one.
 static inline float row_max(const float* x, int64_t n_cols) {
     vf largest = set1(-__builtin_inff());
     uint32_t nan = 0;
-    vm live;
     for (int64_t c = 0; c < n_cols; c += kLanes) {
-        const vf piece = row_piece(x, c, n_cols, -__builtin_inff(), &live);
+        const vf piece = logits_left(x + c, n_cols - c);
         largest = max(piece, largest);
         nan |= mask_bits(is_nan(piece));
     }
@@ -30,18 +29,17 @@ static inline void softmax_row(const SoftmaxRowsArgs* p, const float* x, const f
     const vf shift = set1(top);
     const float chosen = p->labels ? x[p->labels[r]] : 0.0f;  // before y, which may be x, is written
     vf sum = zero(), mass = zero(), distance = zero();
-    vm live;
     for (int64_t c = 0; c < n; c += kLanes) {
-        const vf below = sub(row_piece(x, c, n, -__builtin_inff(), &live), shift);
+        const vf below = sub(logits_left(x + c, n - c), shift);
         // exp_clamped never gives 0: what is absent or impossible is taken out here.
         const vf e = select(cmp_lt(set1(-87.0f), below), exp_clamped(below), zero());
         sum = add(sum, e);
         if (target) {
-            const vf t = load_masked(target + c, live);
+            const vf t = load_left(target + c, n - c);
             mass = add(mass, t);
             distance = sub(distance, select(cmp_eq(t, zero()), zero(), mul(t, below)));
         }
-        if (y) store_masked(y + c, live, e);
+        if (y) store_left(y + c, n - c, e);
     }
     const float total = lane_sum(sum);
     float lane[kLanes];
@@ -51,9 +49,9 @@ static inline void softmax_row(const SoftmaxRowsArgs* p, const float* x, const f
     if (!y) return;
     const vf factor = set1(p->scale * target_mass / total + (top - top)), scale = set1(p->scale);
     for (int64_t c = 0; c < n; c += kLanes) {
-        vf e = mul(row_piece(y, c, n, 0.0f, &live), factor);
-        if (target) e = fnma(scale, load_masked(target + c, live), e);
-        store_masked(y + c, live, e);
+        vf e = mul(load_left(y + c, n - c), factor);
+        if (target) e = fnma(scale, load_left(target + c, n - c), e);
+        store_left(y + c, n - c, e);
     }
     if (p->labels) y[p->labels[r]] -= p->scale;
 }

@@ -58,7 +58,8 @@ _MEN = {0, 2, 5, 7, 9, 10}
 _COUPLES = ((0, 1), (2, 3), (5, 4), (7, 6), (9, 8))  # husband, wife
 _CHILDREN = {(0, 1): (5, 6), (2, 3): (7, 8), (7, 6): (10, 11)}
 _GENERATION = (0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2)
-_BRANCH = (0, 0, 2, 2, 0, 0, 1, 1, 2, 2, 1, 1)  # left, middle and right of the tree
+# Which of the two first couples one is of, descends from or has married into; their common grandchildren are of both.
+_BRANCH = (0, 0, 1, 1, 0, 0, 0, 1, 1, 1, -1, -1)
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Questions:
     answers : array of 0 and 1, shape [104, 24]
         The persons that stand in the relation.
     features : dict of str to array, shape [24]
-        Classes of the persons: nationality, generation, branch.
+        Classes of the persons: nationality, generation, branch; -1 for those in none.
     """
 
     x: NDArray[np.float32]

@@ -135,10 +135,11 @@ def _answered(probabilities: NDArray[Any], known: Questions) -> NDArray[np.bool_
 
 
 def _probe(codes: NDArray[Any], classes: NDArray[np.intp]) -> float:
-    """Accuracy in % of a linear classifier of the persons' vectors, learned and tested on all 24."""
+    """Accuracy in % of a linear classifier of the persons' vectors, learned and tested on all that have a class."""
     import hintoncore as hc
     from hintoncore import nn
 
+    codes, classes = codes[classes >= 0], classes[classes >= 0]
     x = ((codes - codes.mean(axis=0)) / codes.std(axis=0).clip(1e-6)).astype(np.float32)
     model = nn.Linear(CODE, int(classes.max()) + 1, rng=hc.Generator(0))
     loss, optimiser = nn.SoftmaxCrossEntropy(), nn.Adam(0.1)
