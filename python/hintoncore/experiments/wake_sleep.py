@@ -11,8 +11,8 @@ best bound on its training images goes on. Then the unit above joins and all bia
 
 On MNIST, each pixel sampled once with its grey value as probability, a net of two layers of 200 learns by wake-sleep;
 the literature has 107.7 nats for it. The likelihood is importance-weighted with explanations from the recognition net
-and errs low, so the figure is an upper bound on the negative log-likelihood in expectation. The looser variational bound
-is among the details.
+and errs low, so the figure is an upper bound on the negative log-likelihood in expectation. The looser variational
+bound is among the details.
 """
 
 from __future__ import annotations
