@@ -1,5 +1,7 @@
 """Single-site Gibbs sweeps of a fully connected spin machine (Sherrington-Kirkpatrick couplings): every unit in turn.
 
+In some rows pairs of units are counted after each sweep, as the learning rule of Boltzmann machines asks.
+
 At the temperature 2 its energy per unit is -1/4, up to terms of order 1/N (Sherrington and Kirkpatrick 1975): what
 every contestant is checked against.
 """
@@ -19,22 +21,23 @@ _BURN_IN = 30
 
 
 def cases(request: Request) -> list[Case]:
-    """One row per chains x units."""
+    """One row per chains x units, without and with counting."""
     return [
         Case(
             "dense",
-            f"{chains} chains of {units} units",
-            {"chains": chains, "units": units},
+            f"{chains} chains of {units} units" + (", pairs counted" if counted else ""),
+            {"chains": chains, "units": units, "counted": counted},
             threads,
             float(chains * units * _SWEEPS),
             "flips/ns",
-            (OURS, "numpy", "torch", "dwave-samplers"),
+            (OURS, "numpy") if counted else (OURS, "numpy", "torch", "dwave-samplers"),
             "fma",
             2.0 * chains * units * units * _SWEEPS,
-            targets=(Target(("dwave-samplers",), 10.0),) if (chains, units) == _SHAPES[0] else (),
+            targets=(Target(("dwave-samplers",), 10.0),) if (chains, units) == _SHAPES[0] and not counted else (),
         )
         for threads in request.threads
         for chains, units in request.shapes(2, _SHAPES)
+        for counted in (0, 1)
     ]
 
 
@@ -44,6 +47,7 @@ class _Problem:
     def __init__(self, setup: Setup) -> None:
         draw = np.random.Generator(np.random.SFC64(setup.seed))
         self.chains, self.units = setup.params["chains"], setup.params["units"]
+        self.counted = bool(setup.params["counted"])
         w = np.triu(draw.standard_normal((self.units, self.units), dtype=np.float32), 1) / np.float32(
             np.sqrt(self.units)
         )
@@ -71,10 +75,15 @@ def ours(setup: Setup) -> Prepared:
         got = ops.dense_gibbs(few, p.w, b, rng=Generator(setup.seed), **options)
         want = reference.dense_gibbs(few, p.w, b, seed=setup.seed, offset=0, **options)
         within(float(np.mean(got != want)), 1e-3, "share of differing samples")
-        late = ops.dense_gibbs(state, p.w, b, rng=Generator(setup.seed), sweeps=_BURN_IN, **options)
-        return p.error(2 * late.to_dense() - 1)
+        late, pairs = ops.dense_gibbs(
+            state, p.w, b, rng=Generator(setup.seed), sweeps=_BURN_IN, count_pairs=1, **options
+        )
+        bits = late.to_dense()
+        within(float(np.abs(pairs - bits.T @ bits).max()), 0.0, "pairs")
+        return p.error(2 * bits - 1)
 
-    return Prepared(lambda: ops.dense_gibbs(state, p.w, b, rng=rng, sweeps=_SWEEPS, **options), check)
+    counting: dict[str, Any] = {"count_pairs": _SWEEPS if p.counted else 0, **options}
+    return Prepared(lambda: ops.dense_gibbs(state, p.w, b, rng=rng, sweeps=_SWEEPS, **counting), check)
 
 
 def with_numpy(setup: Setup) -> Prepared:
@@ -83,6 +92,7 @@ def with_numpy(setup: Setup) -> Prepared:
     rng = np.random.Generator(np.random.SFC64(setup.seed))
     spins = np.ascontiguousarray((2 * p.bits - 1).T)  # [units, chains]
     rate = np.float32(-2 / _TEMPERATURE)
+    products = np.zeros((p.units, p.units), np.float32)  # sums of s_i s_j, from which pairs on together follow
 
     def sweeps(count: int) -> Any:
         for _ in range(count):
@@ -91,6 +101,8 @@ def with_numpy(setup: Setup) -> Prepared:
                 field = p.w[i] @ spins
                 np.multiply(u[i] * (1 + np.exp(rate * field)) < 1, np.float32(2), out=spins[i])
                 spins[i] -= 1
+            if p.counted:
+                products[...] += spins @ spins.T
         return spins
 
     return Prepared(lambda: sweeps(_SWEEPS), lambda: p.error(sweeps(_BURN_IN).T))
