@@ -10,7 +10,9 @@
 //   Gaussian, NReLU     Box and Muller (1958) on the uniforms of units u and u + 16 of a block of 32
 // Softmax: one uniform a group and inverse cumulative distribution; lanes are rows, tiles are transposed in registers.
 //
-// Floor: Philox (0.3 ns a draw) and the functions of math-inl.h. Included inside an ISA namespace after sample-inl.h.
+// Floor: Philox (0.3 ns a draw) and the functions of math-inl.h. Measured on a Zen 5 core, ns a unit, AVX-512 (AVX2):
+// Bernoulli and spin 0.9 (1.4), softmax of 5 1.2 (1.4), Gaussian 1.0 (1.7), NReLU 1.3 (2.2), stepped sigmoid 5 (9), of
+// which 12 divisions. Included inside an ISA namespace after sample-inl.h.
 
 // cos and sin of 2 pi u for u in [0, 1]: a quarter turn is taken off exactly, Taylor's polynomials are good to 2^-27 on
 // what is left, an eighth of a turn either way.
