@@ -13,12 +13,12 @@ from .config import config, get_num_threads, set_num_threads, show_config
 from .generator import Generator
 
 if TYPE_CHECKING:
-    from . import cuda, datasets, likelihood, models, reference, samplers, train
+    from . import cuda, datasets, likelihood, models, nn, reference, samplers, train
 
 __version__: str = _core.version()
 
 # Imported when first used, so that `import hintoncore` costs little more than numpy.
-_LAZY = ("cuda", "datasets", "likelihood", "models", "reference", "samplers", "train")
+_LAZY = ("cuda", "datasets", "likelihood", "models", "nn", "reference", "samplers", "train")
 
 __all__ = [
     "BitMatrix",
@@ -34,6 +34,7 @@ __all__ = [
     "get_num_threads",
     "likelihood",
     "models",
+    "nn",
     "ops",
     "reference",
     "samplers",
