@@ -23,7 +23,7 @@ import hintoncore
 from hintoncore.cli import main
 
 WITH_PICTURES = importlib.util.find_spec("matplotlib") is not None
-COMMANDS = ("info", "train", "sample", "bench")
+COMMANDS = ("info", "train", "sample", "reproduce", "bench")
 PICTURES = ("curves.png", "receptive_fields.png", "reconstructions.png", "samples.png")
 SMALL = ("--hidden", "6", "--epochs", "4", "--batch-size", "16")
 LONG = ("--hidden", "12", "--epochs", "60", "--batch-size", "10")
@@ -177,6 +177,25 @@ class TestTrain:
         bracket = json.loads(done.stdout)["test_log_likelihood_bracket"]
         assert bracket["lower"] - 0.1 < bracket["upper"] < 0
         assert bracket["open"] is False
+
+    @pytest.mark.parametrize("rule", ["pcd", "fpcd", "pt"])
+    def test_other_rules(self, tmp_path: Path, data_root: Path, plain: dict[str, str], rule: str) -> None:
+        words = ("train", "rbm", "--data", "mnist", "--data-root", data_root, "--out", tmp_path, *SMALL)
+        done = hc(*words, "--rule", rule, "--centred", "--learning-rate", 0.02, env=plain)
+        assert done.returncode == 0, done.stderr
+        assert f"centred {rule.upper()}-1" in done.stdout
+        saved = json.loads((tmp_path / "run.json").read_text())
+        assert (saved["rule"], saved["centred"]) == (rule, True)
+
+    def test_runs_that_name_no_rule_resume(self, tmp_path: Path, data_root: Path, plain: dict[str, str]) -> None:
+        words = ("train", "rbm", "--data", "mnist", "--data-root", data_root, "--out", tmp_path)
+        assert hc(*words, *SMALL, env=plain).returncode == 0
+        settings = json.loads((tmp_path / "run.json").read_text())
+        del settings["rule"], settings["centred"]
+        (tmp_path / "run.json").write_text(json.dumps(settings))
+        done = hc(*words, "--resume", "--epochs", 5, env=plain)
+        assert done.returncode == 0, done.stderr
+        assert json.loads((tmp_path / "run.json").read_text())["epochs"] == 5
 
     def test_persistent_chains_momentum_and_k(self, tmp_path: Path, data_root: Path, plain: dict[str, str]) -> None:
         extra = ("--persistent", "--k", 2, "--momentum", 0, "--learning-rate", 0.02, "--weight-decay", 0)

@@ -33,6 +33,8 @@ examples:
       MNIST, found in $HINTONCORE_DATA or in the caches of torchvision and Keras
   hintoncore train rbm --data mnist --hidden 16 --persistent --epochs 50 --learning-rate 0.02 --out mnist16
       at most 25 hidden units: the curve shows the exact log-likelihood of the test images
+  hintoncore train rbm --rule fpcd --centred --out fast
+      fast persistent chains, centred gradient
   hintoncore train rbm --out mnist500 --resume
       go on after an interruption, with the settings of that run
   hintoncore train rbm --out mnist500 --resume --epochs 60
@@ -53,6 +55,8 @@ _DEFAULTS: dict[str, Any] = {
     "hidden": 64,
     "k": 1,
     "persistent": False,
+    "rule": None,
+    "centred": False,
     "batch_size": 50,
     "learning_rate": 0.05,
     "momentum": None,
@@ -60,7 +64,10 @@ _DEFAULTS: dict[str, Any] = {
     "threshold": 0.5,
     "seed": 0,
 }
+#: Settings that runs of older versions do not name.
+_LATER: dict[str, Any] = {"rule": None, "centred": False}
 _MODELS = ("rbm",)
+_RULES = ("cd", "pcd", "fpcd", "pt")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +87,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     setting(learning, "--hidden", "hidden units", type=integer(1), metavar="H")
     setting(learning, "--epochs", "passes over the data, in all", type=integer(0), metavar="E")
     setting(learning, "--k", "Gibbs steps of each update (CD-k)", type=integer(1), metavar="K")
-    setting(learning, "--persistent", "keep the chains from update to update (PCD)", action="store_true")
+    setting(learning, "--persistent", "keep the chains from update to update, as --rule pcd", action="store_true")
+    setting(
+        learning,
+        "--rule",
+        "negative phase: cd, pcd, fpcd (PCD with fast weights) or pt (parallel tempering) (default: cd)",
+        choices=_RULES,
+        metavar="RULE",
+    )
+    setting(learning, "--centred", "follow the centred gradient", action="store_true")
     setting(learning, "--batch-size", "images of an update", type=integer(1), metavar="B")
     setting(learning, "--learning-rate", "step size", type=real(0, open_low=True), metavar="R")
     setting(
@@ -157,6 +172,7 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"--resume: there is no run in {args.out} (no {_SETTINGS}); start one without --resume")
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
+        saved = {**_LATER, **saved}
         saved = {name: saved[name] for name in ("model", *_DEFAULTS)}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"--resume: {path} is damaged ({error})") from None
@@ -184,7 +200,8 @@ def _resume_command(args: argparse.Namespace) -> str:
 
 
 def _announce(settings: Mapping[str, Any], data: Dataset) -> None:
-    method = f"{'PCD' if settings['persistent'] else 'CD'}-{settings['k']}"
+    rule = settings["rule"] or ("pcd" if settings["persistent"] else "cd")
+    method = f"{'centred ' if settings['centred'] else ''}{rule.upper()}-{settings['k']}"
     rows, columns = data.image_shape
     print(
         f"{settings['data']}: {len(data.train)} training and {len(data.test)} test images of {rows}x{columns} "
@@ -213,6 +230,8 @@ def _fit(model: RBM, train: Any, test: Any, settings: Mapping[str, Any], args: a
         settings["epochs"],
         k=settings["k"],
         persistent=settings["persistent"],
+        rule=settings["rule"],
+        centred=settings["centred"],
         batch_size=settings["batch_size"],
         learning_rate=settings["learning_rate"],
         weight_decay=settings["weight_decay"],
