@@ -121,6 +121,13 @@ def test_cd_k(isa: str, k: int, real: bool) -> None:
     check(Problem(37, 30, 17, real=real), k=k, steps=2, **FULL)
 
 
+# With k > 1 the transposed weights are kept from one reconstruction to the next: chunks of 60 hidden units, blocks of
+# 16 visible ones, and a batch of more than one tile of rows, for which they are not.
+@pytest.mark.parametrize("shape", [(20, 1, 1), (20, 17, 59), (37, 48, 61), (65, 33, 125), (1100, 20, 70)], ids=str)
+def test_weights_kept_between_steps(isa: str, shape: tuple[int, int, int]) -> None:
+    check(Problem(*shape), k=3, **FULL)
+
+
 @pytest.mark.parametrize("n_chains", [1, 5, 37, 60, 64, 65, 128, 200])
 @pytest.mark.parametrize("k", [1, 3])
 def test_persistent_chains_have_their_own_number(isa: str, n_chains: int, k: int) -> None:

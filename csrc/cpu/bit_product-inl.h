@@ -142,7 +142,7 @@ static inline void bit_product_chunk(const uint64_t* codes, int64_t n_rows, int 
 
 static void bit_product(const BitProductArgs* a) {
     float* tables = static_cast<float*>(a->scratch);
-    float* copy = tables + kGroupEntries * kChunkGroups * kLanes;
+    float* const scratch = tables + kGroupEntries * kChunkGroups * kLanes;
     vf poison = zero();
     for (int g = 0; g < kChunkGroups; ++g) store(tables + g * kGroupEntries * kLanes, zero());
     for (int u = 0; u < a->n_units; u += kLanes) {
@@ -150,7 +150,10 @@ static void bit_product(const BitProductArgs* a) {
         for (int64_t i = 0; i < a->n_inputs; i += kChunkInputs) {
             const int n = a->n_inputs - i < kChunkInputs ? static_cast<int>(a->n_inputs - i) : kChunkInputs;
             const int n_groups = (n + kGroupBits - 1) / kGroupBits;
-            poison = bit_product_tables(bit_product_panel(a, i, n, u, copy), n_groups, tables, poison);
+            float* kept = a->panels ? a->panels + u * (a->n_inputs + kPanelSlack) + i * kLanes : nullptr;
+            const Panel panel =
+                a->have_panels ? Panel{kept, kLanes} : bit_product_panel(a, i, n, u, kept ? kept : scratch);
+            poison = bit_product_tables(panel, n_groups, tables, poison);
             const uint64_t* codes = a->codes + static_cast<size_t>(i / kChunkInputs) * a->code_stride;
             if (i == 0 && !a->accumulate)
                 bit_product_chunk<true>(codes, a->n_rows, n_groups, tables, init, a->out + u);

@@ -139,6 +139,9 @@ double negative_phase(const Problem& p, const Positive& v0, uint64_t* h_rows, ui
     const bool persistent = p.chains != nullptr;
     double differences = std::numeric_limits<double>::quiet_NaN();
     if (persistent) transpose_bits(p.chains, p.n_visible, p.n_chains, v_rows, p.threads);
+    Workspace workspace;
+    TransposedWeights kept{};
+    if (p.k > 1) kept.panels = workspace.take<float>(transposed_floats(p.n_hidden, p.n_visible));
     for (int step = 0; step < p.k; ++step) {
         if (persistent || step > 0) {
             HalfStep h = to_hidden(p, p.negative, p.n_chains);
@@ -148,6 +151,7 @@ double negative_phase(const Problem& p, const Positive& v0, uint64_t* h_rows, ui
             half_step(h);
         }
         HalfStep v = to_visible(p, p.negative, p.n_chains);
+        v.kept = p.k > 1 ? &kept : nullptr;
         v.in_rows = h_rows;
         v.out_rows = v_rows;
         v.offset = p.offset + 2 * static_cast<uint64_t>(step) + 1;

@@ -47,6 +47,7 @@ void clear_row_tails(const HalfStep& p, int64_t written_units) {
 bool half_step_bits(const HalfStep& p) {
     const KernelTable& kernel = kernels();
     const int64_t unit_tiles = unit_blocks(p.n_out), row_tiles = ceil_div(p.n_rows, kRowsPerTile);
+    const bool keep = p.kept && row_tiles == 1;  // each panel has one tile that writes it
     Workspace workspace;
     uint64_t* codes = workspace.take<uint64_t>(chunk_count(p.n_in) * p.n_rows);
     chunk_codes(p.in_rows, p.n_rows, p.n_in, codes, p.threads);
@@ -64,6 +65,10 @@ bool half_step_bits(const HalfStep& p) {
         a.input_stride = p.transposed ? 1 : p.n_out;
         a.unit_stride = p.transposed ? p.n_in : 1;
         a.n_inputs = p.n_in;
+        if (keep) {
+            a.panels = p.kept->panels + first_unit * (p.n_in + kPanelSlack);
+            a.have_panels = p.kept->ready;
+        }
         a.n_units = static_cast<int>(p.n_out - first_unit < kUnitBlock ? p.n_out - first_unit : kUnitBlock);
         a.init = p.bias + first_unit;
         a.out = scratch.take<float>(n_rows * kUnitBlock);
@@ -88,6 +93,7 @@ bool half_step_bits(const HalfStep& p) {
         if (bad) nonfinite.store(1, std::memory_order_relaxed);
     });
     clear_row_tails(p, ceil_div(p.n_out, 16) * 16);
+    if (keep) p.kept->ready = true;
     return !nonfinite;
 }
 
@@ -137,6 +143,10 @@ bool half_step_dense(const HalfStep& p) {
 }  // namespace
 
 int64_t unit_blocks(int64_t n_units) { return ceil_div(n_units, kUnitBlock); }
+
+int64_t transposed_floats(int64_t n_in, int64_t n_out) {
+    return unit_blocks(n_out) * kUnitBlock * (n_in + kPanelSlack);
+}
 
 bool half_step(const HalfStep& p) { return p.in_rows ? half_step_bits(p) : half_step_dense(p); }
 

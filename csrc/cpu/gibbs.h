@@ -5,6 +5,13 @@
 
 namespace hc {
 
+// Transposed weights in the order in which half-steps read them, written by the first and spared the others.
+struct TransposedWeights {
+    float* panels;  // [transposed_floats(n_in, n_out)]
+    bool ready = false;
+};
+int64_t transposed_floats(int64_t n_in, int64_t n_out);
+
 // out ~ Bernoulli(sigmoid((bias + in W) * inv_temperature)), for sample-major bits or dense inputs in [0, 1].
 struct HalfStep {
     int64_t n_rows, n_in, n_out;
@@ -12,7 +19,8 @@ struct HalfStep {
     const float* in_dense = nullptr;    // [n_rows, n_in]
     const float* w;                     // [n_in, n_out], or [n_out, n_in] when transposed
     bool transposed = false;
-    const float* bias;  // [n_out]
+    TransposedWeights* kept = nullptr;  // between transposed steps from bits under the same w; null: not kept
+    const float* bias;                  // [n_out]
     float inv_temperature = 1.0f;
     uint64_t seed = 0, offset = 0;
     int64_t first_sample = 0;

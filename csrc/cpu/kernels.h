@@ -13,6 +13,8 @@ namespace hc {
 constexpr int kUnitBlock = 16;
 // Inputs whose tables a lookup product holds at a time.
 constexpr int kChunkInputs = 60;
+// Inputs by which kept weights may be longer than they are.
+constexpr int kPanelSlack = 16;
 constexpr size_t kLookupScratchBytes = 64 * 1024;
 
 // out[r, u] (+)= init[u] + sum_i bit(r, i) * weights[i, u]  for one block of at most kUnitBlock output units.
@@ -24,7 +26,9 @@ struct BitProductArgs {
     ptrdiff_t input_stride;  // one of the two strides is 1
     ptrdiff_t unit_stride;
     int64_t n_inputs;
-    int n_units;        // 1 .. kUnitBlock
+    int n_units;    // 1 .. kUnitBlock
+    float* panels;  // [n_units rounded up to kUnitBlock, n_inputs + kPanelSlack]: the weights as the kernel wants them,
+    int have_panels;    //   written, or read when they are there already; null: not kept. Only for input_stride 1
     const float* init;  // n_units start values (a bias), or null for zero; unused when accumulating
     int accumulate;     // nonzero: add to out
     float* out;         // [n_rows, kUnitBlock], columns past n_units are defined but meaningless
