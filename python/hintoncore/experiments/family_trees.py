@@ -156,7 +156,7 @@ def run(run: Run) -> dict[str, float]:
     from hintoncore import ops
 
     known = questions()
-    settings = Settings(sweeps=1500, nets=2, voters=1) if run.quick else Settings()
+    settings = Settings(sweeps=5000, nets=1, voters=1) if run.quick else Settings()
     rng = hc.Generator(run.seed)
     held_out = np.sort(rng.permutation(len(known.answers))[:HELD_OUT])
     learned = np.setdiff1d(np.arange(len(known.answers)), held_out)
@@ -237,7 +237,14 @@ EXPERIMENT = Experiment(
             )
             for name in ("nationality", "generation", "branch")
         ),
-        Figure("learned", "questions of 100 answered that were learned", unit="%", better="higher", target=99.0),
+        Figure(
+            "learned",
+            "questions of 100 answered that were learned",
+            unit="%",
+            better="higher",
+            target=99.0,
+            quick_bound=80.0,
+        ),
     ),
     run=run,
     seeds=20,
