@@ -52,8 +52,8 @@ def run(run: Run) -> dict[str, float]:
     from hintoncore.train import Linear
 
     data = images(run)
-    width, epochs = (32, 8) if run.quick else (WIDTH, 12)
-    learning_rate = 0.0003 if run.quick else 0.0001
+    width, epochs = (32, 8) if run.quick else (WIDTH, 20)
+    learning_rate = 0.0003
     accuracy: dict[str, float] = {}
     norms: dict[str, list[float]] = {}
     curves: dict[str, Any] = {}
