@@ -146,8 +146,9 @@ class RBM:
 
         Parameters
         ----------
-        X : array in [0, 1], shape [N, V], or BitMatrix
-            Binary data are kept packed, at a bit a value; other data are used as probabilities.
+        X : array, shape [N, V], or BitMatrix
+            States of the visible units, or means in between, of one-hot groups distributions. Binary data of Bernoulli
+            units are kept packed, at a bit a value.
         epochs : int >= 0
             Passes over the data, in a new random order each. A resumed run counts those already done.
         k : int >= 1 or Schedule
@@ -193,7 +194,8 @@ class RBM:
             If an argument is out of range, the data do not fit the model, the checkpoint belongs to other
             data or settings.
         FloatingPointError
-            If training diverges: the learning rate is too large.
+            If training diverges: the learning rate is too large. Unbounded units, Gaussian and NReLU ones, need a tenth
+            of the rates of binary ones or less (guide [2]_, section 13.2).
         KeyboardInterrupt
             On Ctrl-C, after the current update and after every ``Checkpoint`` callback has saved.
         """
@@ -266,8 +268,8 @@ class RBM:
         rng : Generator or int, optional
             ``2 steps`` offsets are consumed, one more without ``initial``. The model's own generator when
             left out, so that every call gives new samples.
-        initial : array in [0, 1], shape [n, V], or BitMatrix, optional
-            States to start from; independent units at ``sigmoid(b_vis)`` when left out.
+        initial : array of states or means, shape [n, V], or BitMatrix, optional
+            States to start from; independent units at ``b_vis`` when left out.
         temperature : float > 0
             Samples from ``exp(-E / temperature)``.
         return_probs : bool
@@ -275,7 +277,8 @@ class RBM:
 
         Returns
         -------
-        samples : array of float32 (0 or 1), shape [n, V]
+        samples : array of float32, shape [n, V]
+            States.
         probs : array of float32, shape [n, V], only with ``return_probs``
 
         Raises
@@ -347,7 +350,7 @@ class RBM:
 
         Parameters
         ----------
-        X : array in [0, 1], shape [N, V], or BitMatrix
+        X : array of states or means, shape [N, V], or BitMatrix
 
         Returns
         -------
@@ -367,7 +370,7 @@ class RBM:
 
         Parameters
         ----------
-        X : array in [0, 1], shape [N, V], or BitMatrix
+        X : array of states or means, shape [N, V], or BitMatrix
 
         Returns
         -------
@@ -389,7 +392,7 @@ class RBM:
 
         Parameters
         ----------
-        X : array in [0, 1], shape [N, V], or BitMatrix
+        X : array of states or means, shape [N, V], or BitMatrix
 
         Returns
         -------
@@ -428,10 +431,10 @@ class RBM:
 
         Parameters
         ----------
-        X : array of 0 and 1, shape [N, V], or BitMatrix
+        X : array of states, shape [N, V], or BitMatrix
         method : {"exact", "ais", "bracket"}
-            ``"exact"`` enumerates the smaller layer, which has at most :data:`hintoncore.likelihood.MAX_EXACT_UNITS`
-            units. ``"ais"`` anneals from the rows' base rates and errs high; ``"bracket"`` anneals from both sides.
+            ``"exact"`` enumerates a layer, see :func:`hintoncore.likelihood.exact_log_z`. ``"ais"`` anneals from the
+            rows' base rates and errs high; ``"bracket"`` anneals from both sides.
         **options
             Of :func:`hintoncore.likelihood.ais` or :func:`hintoncore.likelihood.bracket`: ``chains``,
             ``temperatures``, ``rng`` and so on.

@@ -30,6 +30,7 @@ from hintoncore.train.schedules import (
 )
 from hintoncore.train.supervised import Supervised
 from hintoncore.train.trainer import Task, Trainer
+from hintoncore.train.unit_divergence import UnitDivergence
 from hintoncore.train.up_down import UpDown, UpDownSettings
 from hintoncore.train.wake_sleep import WakeSleep, WakeSleepSettings
 
@@ -66,6 +67,7 @@ __all__ = [
     "Supervised",
     "Task",
     "Trainer",
+    "UnitDivergence",
     "UpDown",
     "UpDownSettings",
     "WakeSleep",
