@@ -9,9 +9,11 @@
 // tables at 16 lanes, which stay in L1 while the rows stream past, a word of 60 bits a row.
 //
 // Floor: 2 vector loads a cycle, 2 * 5 * lanes multiply-adds a cycle, against 2 * lanes for FMA: 5 times the FMA ceiling,
-// before the 31 adds and 32 stores of each table. Measured share: bench/gibbs.py. (Tables in registers, looked up by a
-// two-source permute with samples along the lanes, were measured too: the permutes and adds compete for the same ports,
-// and it is slower at small batches and no faster at large ones.)
+// before the 31 adds and stores of each table. Measured on Zen 5 at 16 lanes: a row of 12 lookups takes 8 cycles, 6 of them
+// the loads of table entries at 2 a cycle, whatever the order of the entries; the load and the store of the row's sums take
+// 0.5 and 0.7 more and the scalar load of its code 0.9, for it keeps both vector ports from loading. Measured share of the
+// ceiling: bench/gibbs.py. (Also measured, and no faster: tables in registers, looked up by a two-source permute with samples
+// along the lanes; two vectors of units a code; codes passed through vector registers; weights prefetched ahead.)
 //
 // The order of summation depends on neither the batch, the thread count nor the tile: group by group, first to last.
 // Included inside an ISA namespace after its vocabulary.

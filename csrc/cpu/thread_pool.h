@@ -12,7 +12,8 @@ void set_num_threads(int n);  // n >= 1; 0: back to the environment's choice
 using TileFunction = void (*)(void* context, int64_t tile);
 
 // Runs fn(context, tile) once for every tile in [0, n_tiles), on the calling thread and up to threads - 1 workers
-// (threads = 0: max_threads()). When the pool is busy with another caller's tiles (several Python threads, or a call from
+// (threads = 0: max_threads()). Each thread begins with a range of tiles of its own, the same in jobs of as many tiles, then
+// helps with the others'. When the pool is busy with another caller's tiles (several Python threads, or a call from
 // inside a tile) the calling thread does all the work itself. fn must not throw.
 void run_tiles(int64_t n_tiles, int threads, TileFunction fn, void* context);
 
