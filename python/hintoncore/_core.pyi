@@ -214,7 +214,7 @@ def linear_backward(
 
 # bind_units.cpp
 def sample_units(
-    type: int,
+    kind: int,
     x: NDArray[np.float32],
     group: int,
     std: NDArray[np.float32] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -12,7 +13,8 @@ import pytest
 from links import anchors, problems
 
 import hintoncore as hc
-from hintoncore import _core
+from hintoncore import _core, experiments
+from hintoncore.experiments._table import markdown
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -87,3 +89,22 @@ def test_kernels_are_in_the_architecture_page() -> None:
 
 def test_version_of_the_header_line() -> None:
     assert hc.__version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_readme_has_the_table_of_the_results() -> None:
+    reports = [
+        json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "results").glob("reproduce-*.json"))
+    ]
+    block = README.partition("<!-- systems:begin")[2].partition("<!-- systems:end -->")[0]
+    assert markdown(reports) in block, "fill it with: hintoncore reproduce --table results/reproduce-*.json"
+
+
+def test_results_are_of_experiments_there_are_and_of_full_runs() -> None:
+    for path in sorted((ROOT / "results").glob("reproduce-*.json")):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        assert path.name == f"reproduce-{report['name']}.json"
+        figures = {figure.text for figure in experiments.load(report["name"]).figures}
+        assert {figure["figure"] for figure in report["figures"]} == figures, path.name
+        assert not report["quick"], path.name
+        for key in ("seeds", "seconds", "cpu", "command", "version"):
+            assert report[key], (path.name, key)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _core
-from ._validate import Array, as_float32, as_int, like
-from .generator import RngLike, as_generator
+from .. import _core
+from .._validate import Array, as_float32, as_int, like
+from ..generator import RngLike, as_generator
 
 __all__ = ["sample_units"]
 

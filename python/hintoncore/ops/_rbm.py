@@ -1,10 +1,4 @@
-"""Every kernel as a function on arrays.
-
-NumPy arrays, or anything with ``__dlpack__`` on the CPU, go in; the same kind comes out. float32 C-contiguous arrays
-are the fast path: other dtypes and layouts of inputs are converted with a copy, arguments written in place must be
-exactly that. Wrong shapes, values and dtypes raise ValueError or TypeError naming the argument. The GIL is released
-while a kernel runs.
-"""
+"""Restricted Boltzmann machines of binary units: the half-step and the fused update."""
 
 from __future__ import annotations
 
@@ -12,78 +6,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from . import _core, cuda
-from ._validate import Array, as_float32, as_int, as_number, in_place, like
-from .bitmatrix import BitMatrix
-from .generator import RngLike, as_generator
-from .ops_cf import (
-    CFOptimiser,
-    CFParameters,
-    Ratings,
-    cf_conditional,
-    cf_hidden,
-    cf_settle,
-    cf_update,
-    cf_visible,
-)
-from .ops_dense import exp, linear, linear_backward, log, matmul, sigmoid, softplus, tanh
-from .ops_gradient import CDGradient, cd_gradient, weight_update
-from .ops_graph import dense_gibbs, graph_gibbs
-from .ops_likelihood import anneal, exact_log_z
-from .ops_nn import (
-    dropout,
-    embedding,
-    embedding_add,
-    layer_norm,
-    layer_norm_backward,
-    softmax,
-    softmax_cross_entropy,
-)
-from .ops_optim import adam_update, max_norm, rmsprop_update, sgd_update, sum_of_squares
-from .ops_outer import outer_update
-from .ops_units import sample_units
+from .. import _core, cuda
+from .._validate import Array, as_float32, as_int, as_number, in_place, like
+from ..bitmatrix import BitMatrix
+from ..generator import RngLike, as_generator
 
-__all__ = [
-    "CDGradient",
-    "CFOptimiser",
-    "CFParameters",
-    "Ratings",
-    "adam_update",
-    "anneal",
-    "cd_gradient",
-    "cd_update",
-    "cf_conditional",
-    "cf_hidden",
-    "cf_settle",
-    "cf_update",
-    "cf_visible",
-    "dense_gibbs",
-    "dropout",
-    "embedding",
-    "embedding_add",
-    "exact_log_z",
-    "exp",
-    "gibbs_step",
-    "graph_gibbs",
-    "layer_norm",
-    "layer_norm_backward",
-    "linear",
-    "linear_backward",
-    "log",
-    "matmul",
-    "max_norm",
-    "outer_update",
-    "rmsprop_update",
-    "sample_units",
-    "sgd_update",
-    "sigmoid",
-    "softmax",
-    "softmax_cross_entropy",
-    "softplus",
-    "sum_of_squares",
-    "tanh",
-    "weight_update",
-]
+__all__ = ["gibbs_step", "cd_update"]
 
 
 def gibbs_step(

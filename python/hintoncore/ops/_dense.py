@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._validate import Array, as_float32, as_numpy, given, in_place, like
+from .. import _core
+from .._validate import Array, as_float32, as_numpy, given, in_place, like
 
 __all__ = ["exp", "linear", "linear_backward", "log", "matmul", "sigmoid", "softplus", "tanh"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import _core
-from ._validate import Array, as_float32, as_number, in_place
-from .bitmatrix import BitMatrix
+from .. import _core
+from .._validate import Array, as_float32, as_number, in_place
+from ..bitmatrix import BitMatrix
 
 __all__ = ["outer_update"]
 

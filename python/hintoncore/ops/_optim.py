@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._validate import Array, as_float32, as_int, as_number, as_numpy, in_place
+from .. import _core
+from .._validate import Array, as_float32, as_int, as_number, as_numpy, in_place
 
 __all__ = ["adam_update", "max_norm", "rmsprop_update", "sgd_update", "sum_of_squares"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._validate import Array, as_float32, given
-from .bitmatrix import BitMatrix
-from .generator import RngLike, as_generator
+from .. import _core
+from .._validate import Array, as_float32, given
+from ..bitmatrix import BitMatrix
+from ..generator import RngLike, as_generator
 
 __all__ = ["anneal", "exact_log_z"]
 

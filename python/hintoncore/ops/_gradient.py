@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._validate import Array, as_float32, as_int, as_number, in_place
-from .bitmatrix import BitMatrix
-from .generator import RngLike, as_generator
+from .. import _core
+from .._validate import Array, as_float32, as_int, as_number, in_place
+from ..bitmatrix import BitMatrix
+from ..generator import RngLike, as_generator
 
 __all__ = ["CDGradient", "cd_gradient", "weight_update"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._validate import Array, as_float32, as_int, as_number, as_numpy, given, in_place, like
-from .generator import RngLike, as_generator
+from .. import _core
+from .._validate import Array, as_float32, as_int, as_number, as_numpy, given, in_place, like
+from ..generator import RngLike, as_generator
 
 __all__ = [
     "dropout",

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._validate import Array, as_int, as_number, as_numpy, given
-from .generator import RngLike, as_generator
+from .. import _core
+from .._validate import Array, as_int, as_number, as_numpy, given
+from ..generator import RngLike, as_generator
 
 __all__ = [
     "CFOptimiser",

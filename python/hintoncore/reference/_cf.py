@@ -1,6 +1,6 @@
 """The restricted Boltzmann machine for ratings in plain NumPy: :mod:`hintoncore.reference` re-exports what is here.
 
-Arguments are those of :mod:`hintoncore.ops_cf`; everything is float64, rating by rating, and nothing is changed.
+Arguments are those of :mod:`hintoncore.ops._cf`; everything is float64, rating by rating, and nothing is changed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from hintoncore.ops_cf import CFParameters, Ratings
+    from hintoncore.ops._cf import CFParameters, Ratings
 
 __all__ = ["cf_conditional", "cf_gradient", "cf_hidden", "cf_visible"]
 

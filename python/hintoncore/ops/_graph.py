@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
-from ._validate import Array, as_float32, as_int, as_number, as_numpy, given, like
-from .bitmatrix import BitMatrix
-from .generator import Generator, RngLike, as_generator
+from .. import _core
+from .._validate import Array, as_float32, as_int, as_number, as_numpy, given, like
+from ..bitmatrix import BitMatrix
+from ..generator import Generator, RngLike, as_generator
 
 
 def graph_gibbs(
