@@ -10,6 +10,6 @@ from quick import check_quick
 def test_quick(tmp_path: Path) -> None:
     report = check_quick("dbn-mnist", tmp_path)
     stages = report["details"]["0"]["bounds"]
-    assert [stage["hidden"] for stage in stages] == [[20], [20, 64]]
+    assert [stage["hidden"] for stage in stages] == [[10], [10, 100]]
     assert all(stage["importance_weighted"] >= stage["bound"] - 1e-6 for stage in stages)
     assert (tmp_path / "seed-0" / "classifier.safetensors").is_file()

@@ -51,8 +51,9 @@ class Settings:
         Binary samples of each training image; an epoch passes over all of them.
     bound_epochs : int
         Of each of its RBMs.
-    bound_steps : int
-        Gibbs steps of their contrastive divergence, reached in a straight line from 1.
+    bound_steps, bound_chains : int
+        Gibbs steps of an update and chains of their persistent contrastive divergence. By CD they would keep modes far
+        from the data: 10 passes of CD-5 left a bound of -127.7 nats after the first layer and -390.8 after the second.
     chains, temperatures : int
         Of annealed importance sampling.
     bound_rows : int
@@ -70,7 +71,8 @@ class Settings:
     bound_sizes: tuple[int, ...] = (500, 2000)
     bound_draws: int = 5
     bound_epochs: int = 20
-    bound_steps: int = 25
+    bound_steps: int = 5
+    bound_chains: int = 500
     chains: int = 500
     temperatures: int = 20_000
     bound_rows: int = 10_000
@@ -83,8 +85,7 @@ SHORT = Settings(
     greedy_epochs=10,
     fine_tuning=((5, 3), (10, 6), (10, 10)),
     final_epochs=10,
-    bound_epochs=2,
-    bound_steps=5,
+    bound_epochs=6,
     chains=100,
     temperatures=10_000,
 )
@@ -99,10 +100,11 @@ QUICK = Settings(
     learning_rate=0.02,
     greedy_rate=0.1,
     batch_size=20,
-    bound_sizes=(20, 64),
+    bound_sizes=(10, 100),
     bound_draws=1,
     bound_epochs=30,
     bound_steps=1,
+    bound_chains=50,
     chains=100,
     temperatures=1000,
     bound_rows=297,
@@ -195,7 +197,9 @@ def bounds(run: Run, settings: Settings) -> dict[str, float]:
             number,
             x,
             epochs=settings.bound_epochs,
-            k=Linear(1.0, float(settings.bound_steps), settings.bound_epochs),
+            k=settings.bound_steps,
+            persistent=True,
+            n_chains=settings.bound_chains,
             batch_size=settings.batch_size,
             learning_rate=Linear(settings.greedy_rate, 0.0, settings.bound_epochs),
             **_resumable(run, f"bound-{number}"),
@@ -281,7 +285,7 @@ EXPERIMENT = Experiment(
             unit="nats",
             better="higher",
             target=0.0,
-            quick_bound=0.0,
+            quick_bound=-0.05,
         ),
     ),
     run=run,
