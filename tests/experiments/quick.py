@@ -17,7 +17,7 @@ def check_quick(name: str, out: Path, seed: int = 0) -> dict[str, Any]:
     Where its data are not on this machine the test is skipped, but never in CI.
     """
     experiment = experiments.load(name)
-    for data in experiment.data:
+    for data in experiment.needs(quick=True):
         if datasets.locate(data) is None:
             if os.environ.get("CI"):
                 datasets.require(data)

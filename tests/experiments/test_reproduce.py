@@ -145,6 +145,8 @@ def test_missing_data_stop_before_anything_runs(tmp_path: Path, monkeypatch: pyt
     experiment = toy(lambda run: pytest.fail("must not run"), data=("mnist",))
     with pytest.raises(DatasetNotFoundError, match="looked in"):
         experiments.reproduce(experiment, tmp_path / "out", seeds=[0])
+    measured = toy(lambda run: {"error": 1.0}, data=("mnist",), quick_data=())
+    assert experiments.reproduce(measured, tmp_path / "out", seeds=[0], quick=True)["ours"] == 1.0
 
 
 def test_every_experiment_is_well_formed() -> None:

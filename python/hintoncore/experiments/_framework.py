@@ -139,6 +139,8 @@ class Experiment:
         How many seeds the full experiment takes.
     data : tuple of str
         Data sets that must be on this machine.
+    quick_data : tuple of str, optional
+        Those of a quick run, where it does with others.
     """
 
     name: str
@@ -148,6 +150,11 @@ class Experiment:
     run: Callable[[Run], Mapping[str, float]]
     seeds: int = 3
     data: tuple[str, ...] = ()
+    quick_data: tuple[str, ...] | None = None
+
+    def needs(self, *, quick: bool) -> tuple[str, ...]:
+        """Data sets that a full or a quick run reads."""
+        return self.data if self.quick_data is None or not quick else self.quick_data
 
     def __post_init__(self) -> None:
         if not self.figures:

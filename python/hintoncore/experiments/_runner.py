@@ -73,7 +73,7 @@ def reproduce(
 
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"seeds: expected at least one and none twice, given {list(seeds)}")
-    _require_data(experiment)
+    _require_data(experiment.needs(quick=quick))
     outcomes = []
     for seed in seeds:
         run = Run(
@@ -101,10 +101,10 @@ def reproduce(
     return report
 
 
-def _require_data(experiment: Experiment) -> None:
+def _require_data(names: Sequence[str]) -> None:
     from hintoncore import datasets
 
-    for name in experiment.data:
+    for name in names:
         datasets.require(name)
 
 

@@ -199,4 +199,5 @@ EXPERIMENT = Experiment(
     run=run,
     seeds=1,
     data=("mnist",),
+    quick_data=("digits",),
 )

@@ -271,4 +271,5 @@ EXPERIMENT = Experiment(
     run=run,
     seeds=3,
     data=("mnist", "olivetti"),
+    quick_data=("digits",),
 )

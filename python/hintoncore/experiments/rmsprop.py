@@ -110,4 +110,5 @@ EXPERIMENT = Experiment(
     run=run,
     seeds=3,
     data=("mnist",),
+    quick_data=("digits",),
 )

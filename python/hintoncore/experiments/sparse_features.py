@@ -121,4 +121,5 @@ EXPERIMENT = Experiment(
     run=run,
     seeds=3,
     data=("mnist",),
+    quick_data=("digits",),
 )
