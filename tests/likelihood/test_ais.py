@@ -208,6 +208,7 @@ def test_ais_meets_exact_log_z(make: Callable[[], hc.models.RBM], base: str) -> 
     assert abs(estimate.log_z - exact_log_z(model).log_z) < FIVE_SIGMA * estimate.std_error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", models())
 def test_reverse_ais_from_exact_samples_meets_exact_log_z(make: Callable[[], hc.models.RBM]) -> None:
     model = make()
@@ -243,6 +244,7 @@ def test_the_two_sides_err_to_their_own_side(temperatures: int) -> None:
     assert raised.ess == 297
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isa_threads", [1, 3])
 def test_bracket_holds_the_exact_likelihood(isa_threads: int, set_threads: Callable[[int], None]) -> None:
     set_threads(isa_threads)

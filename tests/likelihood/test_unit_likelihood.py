@@ -61,6 +61,7 @@ def machine(visible: str, hidden: str, n_visible: int, n_hidden: int, scale: flo
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_ais_and_reverse_ais_meet_exact_log_z(case: tuple[str, str, int, int, float]) -> None:
     model = machine(*case)
@@ -77,6 +78,7 @@ def test_ais_and_reverse_ais_meet_exact_log_z(case: tuple[str, str, int, int, fl
     assert abs(back.log_z - exact.log_z) < FIVE_SIGMA * back.std_error + 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [CASES[i] for i in (0, 4, 5, 9, 13)], ids=[IDS[i] for i in (0, 4, 5, 9, 13)])
 def test_bracket_holds_the_exact_likelihood(case: tuple[str, str, int, int, float]) -> None:
     model = machine(*case)
