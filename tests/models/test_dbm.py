@@ -88,6 +88,37 @@ def test_annealing_finds_log_z(sizes: tuple[int, ...]) -> None:
         assert abs(found.log_z - log_z(machine)) < 5 * found.std_error
 
 
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_annealing_back_from_data_keeps_the_bound_below_the_likelihood(sizes: tuple[int, ...]) -> None:
+    """Whatever the rows are; in expectation, so five standard errors of the rows' own spread are allowed."""
+    machine = random_machine(sizes, scale=1.2)
+    rows = (np.random.default_rng(2).random((200, sizes[0])) < 0.5).astype(np.float32)
+    found = dbm_log_z(machine, reverse=True, data=rows, chains=1000, temperatures=200, rng=3)
+    bound = dbm_bound(machine, rows, log_z=found).bound
+    likelihood = visible_log_probabilities(machine)[index_of(rows)].mean()
+    assert bound <= likelihood + 5 * found.std_error
+    assert bound >= likelihood - 1.0, "nor is it useless"
+    with pytest.raises(ValueError, match="data: only annealing backward"):
+        dbm_log_z(machine, data=rows)
+
+
+def test_annealing_back_from_data_shows_a_mode_that_samples_of_ones_own_do_not() -> None:
+    """Two modes, all on and all off, and a base-rate model in the smaller one: forward and back agree without data."""
+    machine = DBM((12, 12, 12), seed=0)
+    weight = np.float32(0.9)
+    for number in range(2):
+        machine.weights(number)[...] = weight
+    for number, share in ((0, 1.0), (1, 2.0), (2, 1.0)):
+        machine.biases(number)[...] = -share * weight * 12 / 2 + 0.1
+    exact = dbm_log_z(machine, method="exact").log_z
+    off, on = np.zeros((50, 12), np.float32), np.ones((50, 12), np.float32)
+    options: dict[str, Any] = {"base": off, "chains": 50, "temperatures": 10, "rng": 1}
+    forward, backward = dbm_log_z(machine, **options), dbm_log_z(machine, reverse=True, **options)
+    assert forward.log_z < exact - 1
+    assert backward.log_z < exact - 1
+    assert dbm_log_z(machine, reverse=True, data=on, **options).log_z > exact
+
+
 @pytest.mark.parametrize("damping", [0.0, 0.5])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_mean_field_rises_to_a_fixed_point_below_the_likelihood(sizes: tuple[int, ...], damping: float) -> None:

@@ -3,7 +3,8 @@
 Salakhutdinov and Hinton (2009, table 1) pretrain two RBMs with doubled weights, then learn all layers together by mean
 field and persistent chains, and report a bound of -84.62 nats on the test images, with log Z by annealed importance
 sampling from 20,000 temperatures. Annealing forward errs to the good side, so the bound with log Z from annealing
-backward is kept beside it.
+backward is kept beside it, and that starts at test images: started at what annealing forward found, it agreed with
+forward to 0.03 nats on a machine whose every free sample was one grey blur, far from any digit.
 
 Training goes on from its checkpoints; the machine, its fantasies and receptive fields stay in the run's folder.
 """
@@ -111,7 +112,8 @@ def measure(run: Run, settings: Settings) -> dict[str, float]:
         "rng": run.seed,
     }
     forward = dbm_bound(machine, test, log_z=dbm_log_z(machine, **annealing))
-    backward = dbm_log_z(machine, reverse=True, **annealing)
+    rows = test.to_dense()[: settings.chains]
+    backward = dbm_log_z(machine, reverse=True, data=rows, **annealing)
     run.details["bound"] = {
         "std_error": forward.std_error,
         "log_z": forward.log_z.log_z,
@@ -189,7 +191,7 @@ EXPERIMENT = Experiment(
         ),
         Figure(
             "bound_by_reverse_annealing",
-            "the same with log Z from annealing backward, which errs to the other side",
+            "the same with log Z from annealing backward from test images, which errs to the other side",
             unit="nats",
             better="higher",
             target=-84.6,

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hintoncore import ops
 from hintoncore.bitmatrix import BitMatrix
-from hintoncore.generator import RngLike
+from hintoncore.generator import Generator, RngLike, as_generator
 from hintoncore.likelihood._ais import ais, reverse_ais
 from hintoncore.likelihood._exact import LogZ, exact_log_z
 from hintoncore.models._rows import as_rows, dense_blocks, is_binary
@@ -116,6 +116,7 @@ def dbm_log_z(
     chains: int = 100,
     temperatures: int | ArrayLike = 10_000,
     reverse: bool = False,
+    data: ArrayLike | BitMatrix | None = None,
     base: ArrayLike | BitMatrix | None = None,
     rng: RngLike = 0,
 ) -> LogZ:
@@ -131,6 +132,10 @@ def dbm_log_z(
     reverse : bool
         Anneal backward (:func:`hintoncore.likelihood.reverse_ais`): an estimate that errs high, so that the bound with
         it errs low.
+    data : array in [0, 1], shape [N, V], or BitMatrix, optional
+        With `reverse`: rows to start at, the odd layers drawn from their mean field. Chains that start at samples of the
+        machine's own see only the modes that annealing forward finds; from the data, a machine that would rather be
+        elsewhere is found out. The bound with this estimate is conservative in the sense of RAISE.
     base : array in [0, 1], shape [N, V], or BitMatrix, optional
         Rows whose mean field sets the base-rate model: independent odd units.
 
@@ -160,8 +165,22 @@ def dbm_log_z(
             total += odd.sum(axis=0, dtype=np.float64)
             n_rows += len(block)
         biases = _UNITS.bias_for_mean(total / n_rows, n_rows)
-    estimate = reverse_ais if reverse else ais
-    return estimate(folded, chains, temperatures, rng, base=biases)
+    if not reverse:
+        if data is not None:
+            raise ValueError("data: only annealing backward starts at rows; pass reverse=True")
+        return ais(folded, chains, temperatures, rng, base=biases)
+    generator = as_generator(rng)
+    started = None if data is None else _odd_samples(machine, data, generator)
+    return reverse_ais(folded, chains, temperatures, generator, base=biases, data=started)
+
+
+def _odd_samples(machine: DBM, rows: ArrayLike | BitMatrix, rng: Generator) -> NDArray[np.float32]:
+    """Odd layers given visible rows, from the mean field; one offset a block of rows."""
+    samples = []
+    for block in dense_blocks(rows, machine.n_visible, _BLOCK_ROWS, units=_UNITS, name="data"):
+        _, odd = machine.mean_field_block(block, _MEAN_FIELD_STEPS, _TOLERANCE)
+        samples.append((np.asarray(rng.random(odd.shape)) < odd).astype(np.float32))
+    return np.concatenate(samples)
 
 
 def _entropy(means: NDArray[np.float32]) -> Float64Array:
