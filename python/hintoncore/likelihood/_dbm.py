@@ -133,8 +133,8 @@ def dbm_log_z(
         Anneal backward (:func:`hintoncore.likelihood.reverse_ais`): an estimate that errs high, so that the bound with
         it errs low.
     data : array in [0, 1], shape [N, V], or BitMatrix, optional
-        With `reverse`: rows to start at, the odd layers drawn from their mean field. Chains that start at samples of the
-        machine's own see only the modes that annealing forward finds; from the data, a machine that would rather be
+        With `reverse`: rows to start at, the odd layers drawn from their mean field. Chains that start at samples of
+        the machine's own see only the modes that annealing forward finds; from the data, a machine that would rather be
         elsewhere is found out. The bound with this estimate is conservative in the sense of RAISE.
     base : array in [0, 1], shape [N, V], or BitMatrix, optional
         Rows whose mean field sets the base-rate model: independent odd units.
