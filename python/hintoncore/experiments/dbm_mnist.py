@@ -122,7 +122,9 @@ def measure(run: Run, settings: Settings) -> dict[str, float]:
     }
     if run.pictures:
         _draw(machine, data.image_shape, run.out, run.seed)
-    return {"bound": forward.bound, "bound_by_reverse_annealing": forward.bound + forward.log_z.log_z - backward.log_z}
+    lower = forward.bound + forward.log_z.log_z - backward.log_z
+    run.details["bound"]["by_annealing_forward"] = forward.bound
+    return {"bound": lower, "width": forward.bound - lower}
 
 
 def train(run: Run, settings: Settings) -> DBM:
@@ -182,7 +184,7 @@ EXPERIMENT = Experiment(
     figures=(
         Figure(
             "bound",
-            "variational bound on the test log-likelihood, 784-500-1000, binarised MNIST, log Z by AIS",
+            "variational bound on the test log-likelihood, 784-500-1000, binarised MNIST, log Z on the safe side",
             unit="nats",
             better="higher",
             target=-84.6,
@@ -190,12 +192,12 @@ EXPERIMENT = Experiment(
             quick_bound=-24.0,
         ),
         Figure(
-            "bound_by_reverse_annealing",
-            "the same with log Z from annealing backward from test images, which errs to the other side",
+            "width",
+            "by how much the bound is higher with log Z from annealing forward, as the paper has it",
             unit="nats",
-            better="higher",
-            target=-84.6,
-            quick_bound=-24.0,
+            better="lower",
+            target=2.0,
+            quick_bound=1.0,
         ),
     ),
     run=run,
