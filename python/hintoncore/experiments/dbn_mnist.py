@@ -53,8 +53,8 @@ class Settings:
         Of each of its RBMs.
     bound_steps, bound_chains : int
         Gibbs steps of an update and chains of their persistent contrastive divergence. By CD they would keep modes far
-        from the data: 10 passes of CD-5 left a bound of -127.7 nats after the first layer, 30 of PCD-5 left -88.2. After
-        the second layer neither was measured: annealing of the top RBM, from samples of its own, misses modes.
+        from the data: 10 passes of CD-5 left a bound of -127.7 nats after the first layer, 30 of PCD-5 left -88.2.
+        After the second layer neither was measured: annealing of the top RBM, from samples of its own, misses modes.
     chains, temperatures : int
         Of annealed importance sampling.
     bound_rows : int
