@@ -16,6 +16,7 @@ from hintoncore._validate import as_int
 from hintoncore.bitmatrix import BitMatrix
 from hintoncore.files import FileFormatError, load_tensors, save_tensors
 from hintoncore.generator import Generator, RngLike, as_generator
+from hintoncore.models._parameters import copy_parameters
 from hintoncore.models._rows import as_rows, dense_blocks
 from hintoncore.models.units import GaussianUnits, SteppedSigmoidUnits, Units, unit_type
 from hintoncore.train.schedules import Schedule
@@ -541,15 +542,7 @@ class RBM:
         ValueError
             If one has another shape or dtype, or a value that is not finite.
         """
-        for name, parameter in self.parameters().items():
-            tensor = tensors[name]
-            if tensor.shape != parameter.shape or tensor.dtype != np.float32:
-                raise ValueError(
-                    f"{name}: expected float32 {list(parameter.shape)}, given {tensor.dtype} {list(tensor.shape)}"
-                )
-            if not np.isfinite(tensor).all():
-                raise ValueError(f"{name}: expected finite values")
-            parameter[...] = tensor
+        copy_parameters(self.parameters(), tensors)
 
     @property
     def binary(self) -> bool:

@@ -12,8 +12,10 @@ from hintoncore import ops
 from hintoncore._streams import Stream, derive_seed
 from hintoncore.bitmatrix import BitMatrix
 from hintoncore.generator import Generator
+from hintoncore.models._parameters import copy_parameters
 from hintoncore.models.associative_memory import AssociativeMemory, join_units, one_hot
 from hintoncore.models.units import unit_type
+from hintoncore.train._saved_state import load_velocity, with_velocity
 from hintoncore.train.contrastive import CDSettings
 from hintoncore.train.data import TrainingRows, evenly_spaced
 
@@ -133,17 +135,15 @@ class AssociativeLearning:
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and counters that, with :meth:`describe`, determine all later steps."""
-        tensors: dict[str, NDArray[Any]] = dict(self.model.parameters())
-        tensors.update({f"velocity.{name}": array for name, array in self._velocity.items()})
+        tensors = with_velocity(self.model.parameters(), self._velocity)
         if self._chains is not None:
             tensors["chains"] = self._chains.words
         return tensors, {"offset": self._rng.offset}
 
     def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned."""
-        for name, parameter in self.model.parameters().items():
-            parameter[...] = tensors[name]
-            self._velocity[name][...] = tensors[f"velocity.{name}"]
+        copy_parameters(self.model.parameters(), tensors)
+        load_velocity(self._velocity, tensors)
         if self._chains is not None:
             self._chains = BitMatrix(tensors["chains"], self._chains.batch)
         self._rng.offset = counters["offset"]

@@ -18,6 +18,7 @@ from hintoncore.generator import Generator
 from hintoncore.models.units import unit_type
 from hintoncore.samplers._annealing import annealing_schedule
 from hintoncore.samplers._machines import random_state
+from hintoncore.train._saved_state import load_progress, load_velocity, progress, with_velocity
 from hintoncore.train.data import TrainingRows
 from hintoncore.train.schedules import Constant, Schedule, as_schedule
 
@@ -233,15 +234,8 @@ class BoltzmannLearning:
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and counters that, with :meth:`describe`, determine all later steps."""
-        tensors: dict[str, NDArray[Any]] = dict(self.model.parameters())
-        tensors.update({f"velocity.{name}": velocity for name, velocity in self._velocity.items()})
-        counters = {
-            "epochs_trained": self.model.epochs_trained,
-            "offset": self._rng.offset,
-            "session": self._session,
-            "steps_trained": self.model.steps_trained,
-        }
-        return tensors, counters
+        tensors = with_velocity(self.model.parameters(), self._velocity)
+        return tensors, progress(self.model, self._session, self._rng)
 
     def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned.
@@ -252,12 +246,8 @@ class BoltzmannLearning:
             If something is missing or has another shape.
         """
         self.model.set_parameters(tensors)
-        for name, velocity in self._velocity.items():
-            velocity[...] = tensors[f"velocity.{name}"]
-        self._session = counters["session"]
-        self._rng = Generator(derive_seed(self.model.seed, Stream.TRAINING, self._session), counters["offset"])
-        self.model.epochs_trained = counters["epochs_trained"]
-        self.model.steps_trained = counters["steps_trained"]
+        load_velocity(self._velocity, tensors)
+        self._session, self._rng = load_progress(self.model, counters)
 
     def _noisy(self, visible: NDArray[np.float32]) -> NDArray[np.float32]:
         """Clamped values with on units turned off and off units turned on now and then (section 3.2). One offset."""

@@ -15,6 +15,7 @@ from hintoncore._counts import as_count
 from hintoncore._streams import Stream, derive_seed
 from hintoncore.bitmatrix import BitMatrix
 from hintoncore.generator import Generator
+from hintoncore.train._saved_state import load_progress, load_velocity, progress, with_velocity
 from hintoncore.train.data import TrainingRows, evenly_spaced
 from hintoncore.train.gradient_update import Centring, GradientUpdate, Sparsity, Velocity, centring
 from hintoncore.train.negative_phase import CD, PCD, LearningRule, learning_rule
@@ -305,22 +306,12 @@ class ContrastiveDivergence:
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and counters that, with :meth:`describe`, determine all later steps."""
-        tensors: dict[str, NDArray[Any]] = dict(self.model.parameters())
-        if self._velocity is not None:
-            for name, velocity in zip(self.model.parameters(), self._velocity, strict=True):
-                tensors[f"velocity.{name}"] = velocity
+        tensors = with_velocity(self.model.parameters(), self._velocity_by_name())
         if self._update is not None:
             tensors.update(self._update.tensors())
         chains, sampler = self._negative.state()
         tensors.update(chains)
-        counters = {
-            **sampler,
-            "epochs_trained": self.model.epochs_trained,
-            "offset": self._rng.offset,
-            "session": self._session,
-            "steps_trained": self.model.steps_trained,
-        }
-        return tensors, counters
+        return tensors, {**sampler, **progress(self.model, self._session, self._rng)}
 
     def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned.
@@ -331,16 +322,17 @@ class ContrastiveDivergence:
             If something is missing or has another shape.
         """
         self.model.set_parameters(tensors)
-        if self._velocity is not None:
-            for name, velocity in zip(self.model.parameters(), self._velocity, strict=True):
-                velocity[...] = tensors[f"velocity.{name}"]
+        load_velocity(self._velocity_by_name(), tensors)
         if self._update is not None:
             self._update.load_state(tensors)
         self._negative.load_state(tensors, counters)
-        self._session = counters["session"]
-        self._rng = Generator(derive_seed(self.model.seed, Stream.TRAINING, self._session), counters["offset"])
-        self.model.epochs_trained = counters["epochs_trained"]
-        self.model.steps_trained = counters["steps_trained"]
+        self._session, self._rng = load_progress(self.model, counters)
+
+    def _velocity_by_name(self) -> dict[str, NDArray[np.float32]]:
+        """Velocities by the name of their parameter; none where there is no momentum."""
+        if self._velocity is None:
+            return {}
+        return dict(zip(self.model.parameters(), self._velocity, strict=True))
 
     def _hidden_means(self) -> NDArray[np.float64]:
         """Means of ``p(h | v)`` over the monitored rows."""

@@ -14,6 +14,7 @@ from hintoncore.bitmatrix import BitMatrix
 from hintoncore.generator import Generator
 from hintoncore.models._parameters import copy_parameters
 from hintoncore.models.units import unit_type
+from hintoncore.train._saved_state import load_progress, load_velocity, progress, with_velocity
 from hintoncore.train.contrastive import CDSettings
 from hintoncore.train.data import TrainingRows
 
@@ -138,11 +139,12 @@ class DoubledRBMLearning:
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and counters that, with :meth:`describe`, determine all later steps."""
-        return _tensors(self.model.parameters(), self._velocity), {"offset": self._rng.offset}
+        return with_velocity(self.model.parameters(), self._velocity), {"offset": self._rng.offset}
 
     def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned."""
-        _load_tensors(self.model.parameters(), self._velocity, tensors)
+        copy_parameters(self.model.parameters(), tensors)
+        load_velocity(self._velocity, tensors)
         self._rng.offset = counters["offset"]
 
 
@@ -249,13 +251,10 @@ class MeanFieldLearning:
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and counters that, with :meth:`describe`, determine all later steps."""
         counters = {
-            "epochs_trained": self.model.epochs_trained,
+            **progress(self.model, self._session, self._rng),
             "layers_pretrained": self.model.layers_pretrained,
-            "offset": self._rng.offset,
-            "session": self._session,
-            "steps_trained": self.model.steps_trained,
         }
-        return {**_tensors(self.model.parameters(), self._velocity), "chains": self._chains.words}, counters
+        return {**with_velocity(self.model.parameters(), self._velocity), "chains": self._chains.words}, counters
 
     def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned.
@@ -265,21 +264,8 @@ class MeanFieldLearning:
         KeyError, ValueError
             If something is missing or has another shape.
         """
-        _load_tensors(self.model.parameters(), self._velocity, tensors)
+        copy_parameters(self.model.parameters(), tensors)
+        load_velocity(self._velocity, tensors)
         self._chains = BitMatrix(tensors["chains"], self._chains.batch)
-        self._session = counters["session"]
-        self._rng = Generator(derive_seed(self.model.seed, Stream.TRAINING, self._session), counters["offset"])
-        self.model.epochs_trained = counters["epochs_trained"]
+        self._session, self._rng = load_progress(self.model, counters)
         self.model.layers_pretrained = counters["layers_pretrained"]
-        self.model.steps_trained = counters["steps_trained"]
-
-
-def _tensors(parameters: Mapping[str, Float32Array], velocity: Mapping[str, Float32Array]) -> dict[str, NDArray[Any]]:
-    return {**parameters, **{f"velocity.{name}": array for name, array in velocity.items()}}
-
-
-def _load_tensors(
-    parameters: Mapping[str, Float32Array], velocity: Mapping[str, Float32Array], tensors: Mapping[str, NDArray[Any]]
-) -> None:
-    copy_parameters(parameters, tensors)
-    copy_parameters(velocity, {name: tensors[f"velocity.{name}"] for name in velocity})

@@ -17,6 +17,7 @@ from hintoncore.generator import Generator
 from hintoncore.models._parameters import copy_parameters
 from hintoncore.models._rating_rows import RatingRows
 from hintoncore.ops import CFOptimiser
+from hintoncore.train._saved_state import load_progress, progress
 from hintoncore.train.schedules import Schedule, as_schedule
 
 if TYPE_CHECKING:
@@ -198,14 +199,7 @@ class RatingLearning:
         tensors: dict[str, NDArray[Any]] = dict(self.model.parameters())
         tensors.update(self._velocities())
         tensors["updates"] = self._optimiser.updates
-        counters = {
-            "epochs_trained": self.model.epochs_trained,
-            "offset": self._rng.offset,
-            "session": self._session,
-            "steps": self._steps,
-            "steps_trained": self.model.steps_trained,
-        }
-        return tensors, counters
+        return tensors, {**progress(self.model, self._session, self._rng), "steps": self._steps}
 
     def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned.
@@ -218,10 +212,8 @@ class RatingLearning:
         copy_parameters(self.model.parameters(), tensors)
         copy_parameters(self._velocities(), tensors)
         self._optimiser.updates[...] = tensors["updates"]
-        self._session, self._steps = counters["session"], counters["steps"]
-        self._rng = Generator(derive_seed(self.model.seed, Stream.TRAINING, self._session), counters["offset"])
-        self.model.epochs_trained = counters["epochs_trained"]
-        self.model.steps_trained = counters["steps_trained"]
+        self._steps = counters["steps"]
+        self._session, self._rng = load_progress(self.model, counters)
 
     def _set(self, epoch: float) -> int:
         """Take the settings of the epoch; returns k."""

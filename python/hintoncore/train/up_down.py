@@ -18,6 +18,7 @@ from hintoncore.generator import Generator
 from hintoncore.models._parameters import copy_parameters
 from hintoncore.models.associative_memory import join_units, one_hot
 from hintoncore.models.units import unit_type
+from hintoncore.train._saved_state import load_progress, load_velocity, progress, with_velocity
 from hintoncore.train.associative import contrast
 from hintoncore.train.data import TrainingRows, evenly_spaced
 from hintoncore.train.schedules import Schedule, as_schedule
@@ -246,16 +247,8 @@ class UpDown:
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and counters that, with :meth:`describe`, determine all later steps."""
-        counters = {
-            "epochs_trained": self.model.epochs_trained,
-            "layers_trained": self.model.layers_trained,
-            "offset": self._rng.offset,
-            "session": self._session,
-            "steps_trained": self.model.steps_trained,
-        }
-        tensors: dict[str, NDArray[Any]] = dict(self._parameters)
-        tensors.update({f"velocity.{name}": array for name, array in self._velocity.items()})
-        return tensors, counters
+        counters = {**progress(self.model, self._session, self._rng), "layers_trained": self.model.layers_trained}
+        return with_velocity(self._parameters, self._velocity), counters
 
     def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned.
@@ -266,12 +259,9 @@ class UpDown:
             If something is missing or has another shape.
         """
         copy_parameters(self._parameters, tensors)
-        copy_parameters(self._velocity, {name: tensors[f"velocity.{name}"] for name in self._velocity})
-        self._session = counters["session"]
-        self._rng = Generator(derive_seed(self.model.seed, Stream.TRAINING, self._session), counters["offset"])
-        self.model.epochs_trained = counters["epochs_trained"]
+        load_velocity(self._velocity, tensors)
+        self._session, self._rng = load_progress(self.model, counters)
         self.model.layers_trained = counters["layers_trained"]
-        self.model.steps_trained = counters["steps_trained"]
 
     def _learn_generation(
         self, number: int, layer: DirectedLayer, below: BitMatrix | Float32Array, above: BitMatrix, rate: float

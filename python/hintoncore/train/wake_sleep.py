@@ -17,6 +17,7 @@ from hintoncore.bitmatrix import BitMatrix
 from hintoncore.generator import Generator
 from hintoncore.models.sigmoid_belief_net import layer_log_probability
 from hintoncore.models.units import BernoulliUnits
+from hintoncore.train._saved_state import load_progress, load_velocity, progress, with_velocity
 from hintoncore.train.data import TrainingRows, evenly_spaced
 from hintoncore.train.schedules import Constant, Schedule, as_schedule
 
@@ -334,15 +335,8 @@ class WakeSleep:
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and counters that, with :meth:`describe`, determine all later steps."""
-        tensors: dict[str, NDArray[Any]] = dict(self.model.parameters())
-        tensors.update({f"velocity.{name}": velocity for name, velocity in self._velocity.items()})
-        counters = {
-            "epochs_trained": self.model.epochs_trained,
-            "offset": self._rng.offset,
-            "session": self._session,
-            "steps_trained": self.model.steps_trained,
-        }
-        return tensors, counters
+        tensors = with_velocity(self.model.parameters(), self._velocity)
+        return tensors, progress(self.model, self._session, self._rng)
 
     def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned.
@@ -353,12 +347,8 @@ class WakeSleep:
             If something is missing or has another shape.
         """
         self.model.set_parameters(tensors)
-        for name, velocity in self._velocity.items():
-            velocity[...] = tensors[f"velocity.{name}"]
-        self._session = counters["session"]
-        self._rng = Generator(derive_seed(self.model.seed, Stream.TRAINING, self._session), counters["offset"])
-        self.model.epochs_trained = counters["epochs_trained"]
-        self.model.steps_trained = counters["steps_trained"]
+        load_velocity(self._velocity, tensors)
+        self._session, self._rng = load_progress(self.model, counters)
 
     @property
     def _free(self) -> dict[str, Float32Array]:
