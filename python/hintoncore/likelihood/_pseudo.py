@@ -1,4 +1,4 @@
-"""Pseudo-likelihood: each visible unit given all the others."""
+"""Pseudo-likelihood: each visible unit, or softmax group, given all the others."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hintoncore import ops
 from hintoncore.generator import Generator, RngLike, as_generator
-from hintoncore.models._rows import as_rows, dense_blocks, is_binary
+from hintoncore.models._rows import as_rows, dense_blocks
 
 if TYPE_CHECKING:
     from hintoncore.bitmatrix import BitMatrix
@@ -23,18 +22,20 @@ _BLOCK_ROWS = 256
 
 
 def pseudo_log_likelihood(model: RBM, x: ArrayLike | BitMatrix, *, rng: RngLike | None = None) -> float:
-    """Mean over rows of ``sum_i log p(v_i | v_-i)``.
+    """Mean over rows of ``sum_i log p(v_i | v_-i)``, the sites ``i`` being units or, for softmax units, groups.
 
-    A unit's conditional is the logistic function of the change of free energy when it flips:
-    ``log p(v_i | v_-i) = -softplus(F(v) - F(v with bit i flipped))``.
+    A site's conditional is the softmax of the free energies of its states with the others held:
+    ``log p(v_i | v_-i) = -log sum_s exp(F(v) - F(v with state s at site i))``; for a binary unit the logistic function
+    of the change of free energy when it flips.
 
     Parameters
     ----------
     model : RBM
-    x : array of 0 and 1, shape [N, V], or BitMatrix
+        Visible units with a finite number of states: Bernoulli, spin or softmax. Hidden units of any type.
+    x : array of states, shape [N, V], or BitMatrix
     rng : Generator or int, optional
-        None computes all ``V`` conditionals: deterministic, ``O(N V H)`` exponentials. A generator or seed
-        draws one visible unit for each row and multiplies its term by ``V``: an unbiased estimate for the
+        None computes the conditionals of all ``S`` sites: deterministic, ``O(N V H)`` exponentials. A generator or
+        seed draws one site for each row and multiplies its term by ``S``: an unbiased estimate for the
         price of one pass that consumes one offset.
 
     Returns
@@ -45,52 +46,58 @@ def pseudo_log_likelihood(model: RBM, x: ArrayLike | BitMatrix, *, rng: RngLike 
     Raises
     ------
     ValueError
-        If ``x`` is not binary, is empty, or does not fit the model.
+        If the visible units have no finite number of states; or if ``x`` is empty, does not fit the model, or holds
+        means in place of states.
 
     References
     ----------
     J. Besag, "Statistical analysis of non-lattice data", The Statistician 24, 1975.
     """
-    if model.visible_units.name != "bernoulli":
-        raise ValueError(f"model: pseudo-likelihood needs Bernoulli visible units, given {model!r}")
-    w = np.asarray(model.w, dtype=np.float64)
-    b_vis = np.asarray(model.b_vis, dtype=np.float64)
+    if model.visible_units.site_states is None:
+        raise ValueError(
+            f"model: pseudo-likelihood needs visible units with a finite number of states, given {model!r}"
+        )
+    table = model.visible_units.site_table()
+    n_states, columns = table.shape
+    n_sites = model.n_visible // columns
+    w = np.asarray(model.w, dtype=np.float64).reshape(n_sites, columns, model.n_hidden)
+    b_vis = np.asarray(model.b_vis, dtype=np.float64).reshape(n_sites, columns)
     generator = None if rng is None else as_generator(rng)
     rows = as_rows(x, model.n_visible, "x")
-    flips = None if generator is None else _random_units(generator, rows.shape[0], model.n_visible)
+    drawn = None if generator is None else _random_sites(generator, rows.shape[0], n_sites)
     total, done = 0.0, 0
     for block in dense_blocks(rows, model.n_visible, _BLOCK_ROWS, units=model.visible_units, name="x"):
-        if not is_binary(block):
-            raise ValueError("x: pseudo-likelihood needs values that are 0 or 1")
-        pre = np.asarray(ops.linear(block, model.w, model.b_hid), dtype=np.float64)
+        sites = block.astype(np.float64).reshape(len(block), n_sites, columns)
+        states = _states(sites, table, model)
+        pre = np.asarray(model.hidden_inputs(block), dtype=np.float64)
         hidden_terms = model.hidden_units.log_normaliser(pre).sum(axis=1)
-        signs = 1.0 - 2.0 * block.astype(np.float64)  # what a flip adds to a bit
-        if flips is None:
-            for unit in range(model.n_visible):
-                sign = signs[:, unit]
-                change = _free_energy_change(model, pre, hidden_terms, sign, w[unit], b_vis[unit])
-                total -= float(np.logaddexp(0.0, -change).sum())
-        else:
-            units = flips[done : done + len(block)]
-            sign = signs[np.arange(len(block)), units]
-            change = _free_energy_change(model, pre, hidden_terms, sign, w[units], b_vis[units])
-            total -= model.n_visible * float(np.logaddexp(0.0, -change).sum())
+        everyone = np.arange(len(block))
+        for site in range(n_sites) if drawn is None else [drawn[done : done + len(block)]]:
+            surprise = np.zeros(len(block))  # log of the sum over states of exp(F(v) - F(v with that state))
+            for step in range(1, n_states):
+                other = table[(states[everyone, site] + step) % n_states]
+                change = other - sites[everyone, site]
+                moved = change @ w[site] if drawn is None else np.einsum("nc,nch->nh", change, w[site])
+                there = model.hidden_units.log_normaliser(pre + moved).sum(axis=1)
+                surprise = np.logaddexp(surprise, (change * b_vis[site]).sum(axis=1) + there - hidden_terms)
+            total -= float(surprise.sum()) * (1 if drawn is None else n_sites)
         done += len(block)
     return total / done
 
 
-def _free_energy_change(
-    model: RBM,
-    pre: Float64Array,
-    hidden_terms: Float64Array,
-    sign: Float64Array,
-    weights: Float64Array,
-    bias: Float64Array | np.float64,
-) -> Float64Array:
-    """Free energy gained by the flip that adds ``sign`` to the unit with these weights and bias."""
-    flipped_terms = model.hidden_units.log_normaliser(pre + sign[:, None] * weights).sum(axis=1)
-    return np.asarray(-sign * bias - (flipped_terms - hidden_terms))
+def _states(sites: Float64Array, table: Float64Array, model: RBM) -> NDArray[np.intp]:
+    """Which row of the table each site is in, shape [N, sites]."""
+    states = np.zeros(sites.shape[:2], dtype=np.intp)
+    known = (sites == table[0]).all(axis=2)
+    for index in range(1, len(table)):
+        here = (sites == table[index]).all(axis=2)
+        states[here] = index
+        known |= here
+    if not known.all():
+        of_one = "0 or 1" if model.visible_units.name == "bernoulli" else f"states of {model.visible_units.name} units"
+        raise ValueError(f"x: pseudo-likelihood needs values that are {of_one}, given {sites[~known][0].tolist()}")
+    return states
 
 
-def _random_units(generator: Generator, n_rows: int, n_units: int) -> NDArray[np.intp]:
-    return np.minimum((generator.random((n_rows,)) * n_units).astype(np.intp), n_units - 1)
+def _random_sites(generator: Generator, n_rows: int, n_sites: int) -> NDArray[np.intp]:
+    return np.minimum((generator.random((n_rows,)) * n_sites).astype(np.intp), n_sites - 1)

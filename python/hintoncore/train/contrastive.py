@@ -189,7 +189,7 @@ class ContrastiveDivergence:
         if validation is not None:
             held_out = TrainingRows(validation, model.n_visible, units=model.visible_units, name="validation")
             self._validation = held_out.batch(evenly_spaced(held_out.shape[0], _MONITORED_ROWS))
-            self._validation_binary = held_out.binary
+            self._validation_states = held_out.states
 
         self._session = model.steps_trained  # a second fit gets an order and draws of its own
         if model.steps_trained == 0 and not model.b_vis.any():
@@ -265,7 +265,7 @@ class ContrastiveDivergence:
         """Monitor the model at the end of an epoch, on fixed subsets of at most 1000 rows.
 
         Returns the settings in force, the free energy of training and held-out rows and their gap (practical
-        guide, section 6: a gap that grows is overfitting), the pseudo-likelihood of binary rows and, for PCD,
+        guide, section 6: a gap that grows is overfitting), the pseudo-likelihood of rows that are states and, for PCD,
         the reconstruction error.
         """
         model = self.model
@@ -276,11 +276,11 @@ class ContrastiveDivergence:
         record.update(self._negative.metrics())
         if self.settings.persistent:
             record["reconstruction_error"] = self._reconstruction_error(monitor)
-        if self._rows.binary:
+        if self._rows.states:
             record["pseudo_log_likelihood"] = model.pseudo_log_likelihood(self._monitored, rng=monitor)
         record["train_free_energy"] = float(model.free_energy(self._monitored).mean())
         if self._validation is not None:
-            if self._validation_binary:
+            if self._validation_states:
                 monitor = Generator(monitor_seed)
                 record["validation_pseudo_log_likelihood"] = model.pseudo_log_likelihood(self._validation, rng=monitor)
             record["validation_free_energy"] = float(model.free_energy(self._validation).mean())
@@ -289,7 +289,7 @@ class ContrastiveDivergence:
 
     def running_estimate(self) -> Mapping[str, float]:
         """Return a cheap likelihood estimate on the last minibatch, for progress bars."""
-        if self._last_batch is None or not self._rows.binary:
+        if self._last_batch is None or not self._rows.states:
             return {}
         seed = derive_seed(self.model.seed, Stream.MONITORING, self._session)
         rng = Generator(seed, self.model.steps_trained)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hintoncore.bitmatrix import BitMatrix
-from hintoncore.models._rows import as_rows, dense_blocks, is_binary
+from hintoncore.models._rows import as_rows, dense_blocks
 
 if TYPE_CHECKING:
     from hintoncore.models.units import Units
@@ -40,6 +40,8 @@ class TrainingRows:
     shape : (N, n_units)
     binary : bool
         Whether these are Bernoulli units and every value is 0 or 1.
+    states : bool
+        Whether units have a finite number of states and every value belongs to one, so is not a mean.
     mean : array of float64, shape [n_units]
         Mean of each column.
     """
@@ -47,13 +49,16 @@ class TrainingRows:
     def __init__(self, x: ArrayLike | BitMatrix, n_units: int, *, units: Units, name: str = "X") -> None:
         rows = as_rows(x, n_units, name)
         self.shape: tuple[int, int] = (rows.shape[0], n_units)
+        self.states = units.site_states is not None
         self.binary = units.name == "bernoulli"
+        state_values = np.unique(units.site_table()) if self.states else np.empty(0)
         column_sums = np.zeros(n_units)
         packed = np.empty((rows.shape[0] if self.binary else 0, (n_units + 63) // 64), dtype=np.uint64)
         start = 0
         for block in dense_blocks(rows, n_units, _BLOCK_ROWS, units=units, name=name):
             column_sums += block.sum(axis=0, dtype=np.float64)
-            self.binary = self.binary and is_binary(block)
+            self.states = self.states and bool(np.isin(block, state_values).all())
+            self.binary = self.binary and self.states
             if self.binary:
                 packed[start : start + len(block)] = BitMatrix.from_dense(block).transpose().words
             start += len(block)
