@@ -329,8 +329,8 @@ def test_refused_settings() -> None:
     x = rows_of(unit_type("spin", "visible"), 6, 20)
     with pytest.raises(ValueError, match="sparsity: expected logistic hidden units, given 'nrelu'"):
         RBM(6, 4, visible="spin", hidden="nrelu").fit(x, 1, sparsity=hc.train.Sparsity(0.1, 1.0))
-    with pytest.raises(ValueError, match=r"rule: .* is trained by 'cd' or 'pcd'"):
-        RBM(6, 4, visible="spin").fit(x, 1, rule="fpcd")
+    with pytest.raises(ValueError, match=r"model: expected units that can be sampled at any temperature.*nrelu"):
+        RBM(6, 4, visible="spin", hidden="nrelu").fit(x, 1, rule="pt")
     with pytest.raises(ValueError, match="temperature: nrelu units are sampled at 1 only"):
         RBM(6, 4, visible="spin", hidden="nrelu").sample(2, temperature=2.0)
     with pytest.raises(ValueError, match=r"initial: expected shape \[3, 6\]"):

@@ -68,6 +68,8 @@ class Units(ABC):
     """States of a site, which is a unit or a softmax group; None where there is no end of them."""
     site_columns = 1
     """Columns of a site."""
+    tempered = True
+    """Whether they can be sampled at temperatures other than 1."""
     logistic = False
     """Whether the mean is a probability that an activation target can be set for."""
 
@@ -329,6 +331,7 @@ class SteppedSigmoidUnits(Units):
     interval = (0.0, math.inf)
     values = "finite values >= 0"
     site_states = None
+    tempered = False
 
     def sample(self, x: Float32Array, rng: Generator, *, temperature: float = 1.0, return_means: bool = False) -> Any:
         """See :meth:`Units.sample`; ``temperature`` is 1, as the offsets of the biases belong to the unit."""

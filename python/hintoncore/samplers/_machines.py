@@ -16,18 +16,21 @@ _CHUNK_ELEMENTS = 1 << 24
 
 
 class Machine(Protocol):
-    """An energy over bits, and Gibbs sampling of it."""
+    """An energy over joint states, and Gibbs sampling of it.
+
+    States are bits, or, for units of other types (:class:`UnitMachine`), rows of a float32 array.
+    """
 
     @property
     def n_units(self) -> int:
-        """Bits of a joint state."""
+        """Bits or values of a joint state."""
         ...
 
-    def energy(self, state: BitMatrix) -> NDArray[np.float64]:
+    def energy(self, state: Any) -> NDArray[np.float64]:
         """Energies of the joint states (B, n_units), shape (B,)."""
         ...
 
-    def sweep(self, state: BitMatrix, rng: Generator, temperature: float, sweeps: int = 1) -> BitMatrix:
+    def sweep(self, state: Any, rng: Generator, temperature: float, sweeps: int = 1) -> Any:
         """States after sweeps that leave ``exp(-E / temperature)`` invariant; `state` is not changed."""
         ...
 
@@ -70,6 +73,66 @@ class RBMMachine:
             h = ops.gibbs_step(v, self.model.w, self.model.b_hid, rng=rng, temperature=temperature)
             v = ops.gibbs_step(h, self.model.w, self.model.b_vis, rng=rng, temperature=temperature, transpose=True)
         return BitMatrix._of(np.concatenate([v.words, h.words]), state.batch)
+
+
+class UnitMachine:
+    """The joint states (v, h) of an RBM with units of any type: float32 [B, V + H], visible units first.
+
+    The energy is that of :mod:`hintoncore.models.units`. A sweep samples h given v, then v given h, both at the
+    temperature: two offsets.
+
+    Parameters
+    ----------
+    model : hintoncore.models.RBM
+        Units that can be sampled at any temperature: all but stepped sigmoid and noisy rectified linear ones. Its
+        arrays are read at every call.
+
+    Raises
+    ------
+    ValueError
+        For units whose distribution has no temperature.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        for units in (model.visible_units, model.hidden_units):
+            if not units.tempered:
+                raise ValueError(f"model: expected units that can be sampled at any temperature, given {model!r}")
+
+    @property
+    def n_units(self) -> int:
+        return int(sum(self.model.w.shape))
+
+    def split(self, state: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Visible and hidden states, C-contiguous."""
+        n_visible = self.model.w.shape[0]
+        return np.ascontiguousarray(state[:, :n_visible]), np.ascontiguousarray(state[:, n_visible:])
+
+    def random_state(self, batch: int, rng: Generator) -> NDArray[np.float32]:
+        """Independent units at their biases; two offsets."""
+        m = self.model
+        layers = ((m.visible_units, m.b_vis), (m.hidden_units, m.b_hid))
+        return np.concatenate([units.sample(np.tile(bias, (batch, 1)), rng) for units, bias in layers], axis=1)
+
+    def energy(self, state: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Energies of the joint states in float64."""
+        m = self.model
+        v, h = self.split(state)
+        t_v, t_h = (
+            np.asarray(u.statistic(s), dtype=np.float64) for u, s in ((m.visible_units, v), (m.hidden_units, h))
+        )
+        interaction = np.einsum("bh,bh->b", t_v @ m.w.astype(np.float64), t_h)
+        return np.asarray(m.visible_units.energy(v, m.b_vis) + m.hidden_units.energy(h, m.b_hid) - interaction)
+
+    def sweep(
+        self, state: NDArray[np.float32], rng: Generator, temperature: float, sweeps: int = 1
+    ) -> NDArray[np.float32]:
+        m = self.model
+        v, h = self.split(state)
+        for _ in range(sweeps):
+            h = m.hidden_units.sample(m.hidden_inputs(v), rng, temperature=temperature)
+            v = m.visible_units.sample(m.visible_inputs(h), rng, temperature=temperature)
+        return np.concatenate([v, h], axis=1)
 
 
 class GraphMachine:
@@ -157,6 +220,8 @@ def dense_energies(s: NDArray[np.float64], w: NDArray[np.float32], b: NDArray[np
     return np.asarray(-(s @ b.astype(np.float64)) - 0.5 * ((s @ w.astype(np.float64)) * s).sum(axis=1))
 
 
-def random_state(machine: Machine, batch: int, rng: Generator) -> BitMatrix:
-    """Fair bits; one offset."""
+def random_state(machine: Machine, batch: int, rng: Generator) -> Any:
+    """Fair bits from one offset; what :meth:`UnitMachine.random_state` draws where units are no bits."""
+    if isinstance(machine, UnitMachine):
+        return machine.random_state(batch, rng)
     return BitMatrix.from_dense((rng.random((batch, machine.n_units)) < 0.5).astype(np.float32))

@@ -41,7 +41,7 @@ class ParallelTempering:
     Parameters
     ----------
     machine : Machine
-        `RBMMachine`, `GraphMachine`, `DenseMachine`, or anything like them.
+        `RBMMachine`, `UnitMachine`, `GraphMachine`, `DenseMachine`, or anything like them.
     temperatures : array, shape (R,), increasing, above 0
         The first is usually 1.
     chains : int >= 1
@@ -52,7 +52,7 @@ class ParallelTempering:
     Attributes
     ----------
     temperatures : array of float64, shape (R,)
-    states : list of R BitMatrix, shape (C, n_units)
+    states : list of R BitMatrix (float32 arrays for a `UnitMachine`), shape (C, n_units)
     energies : array of float64, shape (R, C)
     acceptance : array of float64, shape (R-1,)
         Mean probability to accept a swap of each pair since the last `reset_statistics` (NaN before any attempt).
@@ -102,7 +102,7 @@ class ParallelTempering:
         with np.errstate(invalid="ignore"):
             return np.asarray(self._accepted / self._attempts)
 
-    def run(self, rounds: int, sweeps: int = 1) -> BitMatrix:
+    def run(self, rounds: int, sweeps: int = 1) -> Any:
         """Rounds of sweeps and swaps; returns the states at the first temperature."""
         rounds, sweeps = as_int(rounds, "rounds", 0, 2**31 - 1), as_int(sweeps, "sweeps", 1, 2**31 - 1)
         for _ in range(rounds):
@@ -119,10 +119,7 @@ class ParallelTempering:
         for r in range(first, len(self.temperatures) - 1, 2):
             probability = swap_probability(*self.temperatures[r : r + 2], *self.energies[r : r + 2])
             accept = uniform[r] < probability
-            mask = BitMatrix.from_dense(accept[:, None].astype(np.float32)).words
-            difference = (self.states[r].words ^ self.states[r + 1].words) & mask
-            for at in (r, r + 1):
-                self.states[at] = BitMatrix(self.states[at].words ^ difference, self.states[at].batch)
+            self.states[r], self.states[r + 1] = _exchanged(self.states[r], self.states[r + 1], accept)
             for values in (self.energies, self._last_end):
                 values[r : r + 2, accept] = values[r : r + 2, accept][::-1]
             self._accepted[r] += probability.mean()
@@ -153,7 +150,7 @@ class ParallelTempering:
             "offset": self.rng.offset,
             "rounds": self.rounds,
             "temperatures": self.temperatures.copy(),
-            "words": np.stack([state.words for state in self.states]),
+            "words": np.stack([_values(state) for state in self.states]),
             "last_end": self._last_end.copy(),
             "round_trips": self.round_trips.copy(),
             "accepted": self._accepted.copy(),
@@ -163,14 +160,13 @@ class ParallelTempering:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned, of a sampler with the same machine, ladder length and chains."""
         words = np.asarray(state["words"])
-        shape = (len(self.states), *self.states[0].words.shape)
+        shape = (len(self.states), *_values(self.states[0]).shape)
         if words.shape != shape:
             raise ValueError(f"words: expected shape {shape}, got {words.shape}")
-        batch = self.states[0].batch
         self.rng = type(self.rng)(int(state["seed"]), int(state["offset"]))
         self.rounds = int(state["rounds"])
         self.temperatures = np.array(state["temperatures"], dtype=np.float64)
-        self.states = [BitMatrix(np.array(part, dtype=np.uint64), batch) for part in words]
+        self.states = [_with_values(state, part) for state, part in zip(self.states, words, strict=True)]
         self.energies = np.stack([self.machine.energy(part) for part in self.states])
         self._last_end = np.array(state["last_end"], dtype=np.int8)
         self.round_trips = np.array(state["round_trips"], dtype=np.int64)
@@ -181,3 +177,24 @@ class ParallelTempering:
         self.round_trips += self._last_end[0] == _HOT
         self._last_end[0] = _COLD
         self._last_end[-1][self._last_end[-1] == _COLD] = _HOT
+
+
+def _exchanged(a: Any, b: Any, accept: NDArray[np.bool_]) -> tuple[Any, Any]:
+    """States of two temperatures after the chains in `accept` changed places."""
+    if isinstance(a, BitMatrix):
+        mask = BitMatrix.from_dense(accept[:, None].astype(np.float32)).words
+        difference = (a.words ^ b.words) & mask
+        return BitMatrix(a.words ^ difference, a.batch), BitMatrix(b.words ^ difference, b.batch)
+    return np.where(accept[:, None], b, a), np.where(accept[:, None], a, b)
+
+
+def _values(state: Any) -> NDArray[Any]:
+    """What a checkpoint keeps of states: words of bits, or the array itself."""
+    return state.words if isinstance(state, BitMatrix) else np.asarray(state)
+
+
+def _with_values(like: Any, values: NDArray[Any]) -> Any:
+    """States of the same kind as `like` that hold what :func:`_values` returned."""
+    if isinstance(like, BitMatrix):
+        return BitMatrix(np.array(values, dtype=np.uint64), like.batch)
+    return np.array(values, dtype=np.float32)

@@ -18,7 +18,7 @@ from hintoncore import ops
 from hintoncore.bitmatrix import BitMatrix
 from hintoncore.generator import Generator
 from hintoncore.ops import CDGradient
-from hintoncore.samplers import ParallelTempering, RBMMachine
+from hintoncore.samplers import Machine, ParallelTempering, RBMMachine
 from hintoncore.train.schedules import Schedule, as_schedule
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class FastPCD(LearningRule):
 
     def start(self, model: RBM, n_chains: int, seed: int) -> NegativePhase:
         """Chains start as those of PCD, fast weights at 0."""
-        return _FastWeights(model, _independent_visibles(model, n_chains, seed), self)
+        return _FastPhase(model, _independent_visibles(model, n_chains, seed), self)
 
     def describe(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
@@ -234,32 +234,24 @@ class _Alternation(NegativePhase):
         return ops.cd_gradient(batch, m.w, m.b_vis, m.b_hid, k=k, rng=rng, chains=self.chains, out=out)
 
 
-class _FastWeights(NegativePhase):
-    def __init__(self, model: RBM, chains: BitMatrix, rule: FastPCD) -> None:
-        self._model = model
+class FastWeights:
+    """Fast weights and biases beside a model's, as :class:`FastPCD` says; the chains see the sums."""
+
+    def __init__(self, model: RBM, rule: FastPCD) -> None:
+        self._slow = {"w": model.w, "b_vis": model.b_vis, "b_hid": model.b_hid}
         self._rule = rule
         self._learning_rate = as_schedule(rule.learning_rate, "learning_rate")
-        self.chains: BitMatrix = chains
-        self._fast = {name: np.zeros_like(parameter) for name, parameter in model.parameters().items()}
-        self._sums = {name: np.empty_like(parameter) for name, parameter in model.parameters().items()}
+        self._fast = {name: np.zeros_like(parameter) for name, parameter in self._slow.items()}
+        self._sums = {name: np.empty_like(parameter) for name, parameter in self._slow.items()}
 
-    def gradient(self, batch: BitMatrix | Float32Array, k: int, rng: Generator, out: Float32Array) -> CDGradient:
-        m, sums = self._model, self._sums
-        for name, parameter in m.parameters().items():
-            np.add(parameter, self._fast[name], out=sums[name])
-        return ops.cd_gradient(
-            batch,
-            m.w,
-            m.b_vis,
-            m.b_hid,
-            k=k,
-            rng=rng,
-            chains=self.chains,
-            negative=(sums["w"], sums["b_vis"], sums["b_hid"]),
-            out=out,
-        )
+    def sums(self) -> tuple[Float32Array, Float32Array, Float32Array]:
+        """Regular plus fast: w, b_vis, b_hid; overwritten by the next call."""
+        for name, parameter in self._slow.items():
+            np.add(parameter, self._fast[name], out=self._sums[name])
+        return self._sums["w"], self._sums["b_vis"], self._sums["b_hid"]
 
     def learn(self, gradient: CDGradient, epoch: float) -> None:
+        """Decay, and follow the gradient."""
         rate, decay = self._learning_rate(epoch), self._rule.decay
         if rate > 0:  # an update whose weight decay takes 1 - decay
             ops.weight_update(self._fast["w"], gradient.w, lr=rate, weight_decay=(1.0 - decay) / rate)
@@ -269,44 +261,89 @@ class _FastWeights(NegativePhase):
             self._fast[name] *= np.float32(decay)
             self._fast[name] += np.float32(rate) * grad
 
-    def state(self) -> tuple[Tensors, dict[str, Any]]:
-        tensors, counters = super().state()
-        return {**tensors, **{f"fast.{name}": fast for name, fast in self._fast.items()}}, counters
+    def state(self) -> Tensors:
+        """What a checkpoint keeps."""
+        return {f"fast.{name}": fast for name, fast in self._fast.items()}
 
-    def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
-        super().load_state(tensors, counters)
+    def load_state(self, tensors: Mapping[str, NDArray[Any]]) -> None:
+        """Restore what :meth:`state` returned."""
         for name, fast in self._fast.items():
             fast[...] = tensors[f"fast.{name}"]
 
 
-class _Tempering(NegativePhase):
-    _COUNTERS = ("offset", "rounds", "seed")
-
-    def __init__(self, model: RBM, ladder: Sequence[float], n_chains: int, seed: int) -> None:
+class _FastPhase(NegativePhase):
+    def __init__(self, model: RBM, chains: BitMatrix, rule: FastPCD) -> None:
         self._model = model
-        self._machine = RBMMachine(model)
-        self._sampler = ParallelTempering(self._machine, ladder, chains=n_chains, rng=seed)
+        self.chains: BitMatrix = chains
+        self._fast = FastWeights(model, rule)
 
     def gradient(self, batch: BitMatrix | Float32Array, k: int, rng: Generator, out: Float32Array) -> CDGradient:
-        m = self._model
-        cold, _ = self._machine.split(self._sampler.run(k))
-        return ops.cd_gradient(batch, m.w, m.b_vis, m.b_hid, k=0, rng=rng, chains=cold, out=out)
+        m, sums = self._model, self._fast.sums()
+        return ops.cd_gradient(batch, m.w, m.b_vis, m.b_hid, k=k, rng=rng, chains=self.chains, negative=sums, out=out)
+
+    def learn(self, gradient: CDGradient, epoch: float) -> None:
+        self._fast.learn(gradient, epoch)
+
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        tensors, counters = super().state()
+        return {**tensors, **self._fast.state()}, counters
+
+    def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
+        super().load_state(tensors, counters)
+        self._fast.load_state(tensors)
+
+
+class Replicas:
+    """The ladder of replicas of :class:`TemperedPCD`, and what a run keeps of it."""
+
+    _COUNTERS = ("offset", "rounds", "seed")
+
+    def __init__(self, machine: Machine, ladder: Sequence[float], n_chains: int, seed: int) -> None:
+        self._sampler = ParallelTempering(machine, ladder, chains=n_chains, rng=seed)
+
+    def run(self, rounds: int) -> Any:
+        """Joint states at temperature 1 after so many rounds."""
+        return self._sampler.run(rounds)
 
     def metrics(self) -> dict[str, float]:
+        """The least acceptance of a pair of neighbours since the last call."""
         rates = self._sampler.acceptance
         self._sampler.reset_statistics()
         known = rates[np.isfinite(rates)]
         return {"swap_acceptance": float(known.min())} if known.size else {}
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
+        """Arrays and counters of the sampler."""
         state = self._sampler.state_dict()
         tensors = {f"tempering.{name}": value for name, value in state.items() if name not in self._COUNTERS}
         return tensors, {"tempering": {name: state[name] for name in self._COUNTERS}}
 
     def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state` returned."""
         prefix = "tempering."
         arrays = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
         self._sampler.load_state_dict({**arrays, **counters["tempering"]})
+
+
+class _Tempering(NegativePhase):
+    def __init__(self, model: RBM, ladder: Sequence[float], n_chains: int, seed: int) -> None:
+        self._model = model
+        self._machine = RBMMachine(model)
+        self._replicas = Replicas(self._machine, ladder, n_chains, seed)
+
+    def gradient(self, batch: BitMatrix | Float32Array, k: int, rng: Generator, out: Float32Array) -> CDGradient:
+        m = self._model
+        cold, _ = self._machine.split(self._replicas.run(k))
+        return ops.cd_gradient(batch, m.w, m.b_vis, m.b_hid, k=0, rng=rng, chains=cold, out=out)
+
+    def metrics(self) -> dict[str, float]:
+        return self._replicas.metrics()
+
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        return self._replicas.state()
+
+    def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
+        self._replicas.load_state(tensors, counters)
 
 
 def _independent_visibles(model: RBM, n_chains: int, seed: int) -> BitMatrix:

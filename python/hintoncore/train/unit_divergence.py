@@ -5,8 +5,9 @@ Momentum, decay, centring, sparsity, monitoring and checkpoints are those of :mo
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from hintoncore.generator import Generator
 from hintoncore.models._rows import dense_blocks
 from hintoncore.models.units import GaussianUnits
 from hintoncore.ops import CDGradient
+from hintoncore.samplers import UnitMachine
 from hintoncore.train.contrastive import CDSettings, ContrastiveDivergence
-from hintoncore.train.negative_phase import CD, PCD, LearningRule, NegativePhase
+from hintoncore.train.negative_phase import FastPCD, FastWeights, LearningRule, NegativePhase, Replicas, TemperedPCD
 
 if TYPE_CHECKING:
     from hintoncore.models.rbm import RBM
@@ -33,7 +35,7 @@ _LARGEST_VARIANCE_STEP = 0.1  # of a logarithm, in one update
 
 
 class UnitDivergence(ContrastiveDivergence):
-    """Trains an RBM with layers of any type by CD-k or PCD; a :class:`hintoncore.train.Task`.
+    """Trains an RBM with layers of any type by any rule; a :class:`hintoncore.train.Task`.
 
     The gradient of ``w`` is ``<t(v) E[h|v]^T>`` of the data less that of the end of the negative phase, where ``t(v)``
     is the visible units' statistic. Hidden units are sampled in between and their means make the statistics.
@@ -50,7 +52,7 @@ class UnitDivergence(ContrastiveDivergence):
     x : array, shape [N, V]
         States of the visible units, or means where they have an interval of these.
     settings : CDSettings
-        The rule is CD or PCD; a sparsity target needs logistic hidden units.
+        Parallel tempering needs units that have a temperature, a sparsity target logistic hidden units.
     validation : array, shape [M, V], optional
 
     Raises
@@ -72,13 +74,11 @@ class UnitDivergence(ContrastiveDivergence):
         *,
         validation: ArrayLike | BitMatrix | None = None,
     ) -> None:
-        if not isinstance(settings.rule, CD | PCD):
-            raise ValueError(f"rule: {model!r} is trained by 'cd' or 'pcd', given {settings.rule}")
         if settings.sparsity is not None and not model.hidden_units.logistic:
             raise ValueError(f"sparsity: expected logistic hidden units, given {model.hidden_units.name!r}")
         if model.steps_trained == 0 and isinstance(model.visible_units, GaussianUnits):
             model.visible_units.set_variance(_column_variances(x, model))
-        settings = dataclasses.replace(settings, rule=_UnitRule(settings.rule.persistent))
+        settings = dataclasses.replace(settings, rule=_UnitRule(settings.rule))
         super().__init__(model, x, settings, validation=validation)
         assert self._update is not None
         if self._update.offsets is not None:
@@ -93,7 +93,7 @@ class UnitDivergence(ContrastiveDivergence):
         k: int,
         learning_rate: float,
         momentum: float,
-        epoch: float,  # noqa: ARG002
+        epoch: float,
     ) -> dict[str, float | None]:
         assert isinstance(self._negative, _UnitPhase)
         w = self.model.w
@@ -118,6 +118,7 @@ class UnitDivergence(ContrastiveDivergence):
                 raise FloatingPointError(
                     "log_variance: the update produced NaN or infinity; the learning rate is too large"
                 )
+        self._negative.learn(gradient, epoch)
         return gradient.stats
 
     def _hidden_means(self) -> NDArray[Any]:
@@ -148,24 +149,34 @@ def _column_variances(x: ArrayLike | BitMatrix, model: RBM) -> NDArray[np.float6
 
 @dataclasses.dataclass(frozen=True)
 class _UnitRule(LearningRule):
-    """CD or PCD with units of any type."""
+    """A rule of :mod:`hintoncore.train.negative_phase` carried out with units of any type."""
 
-    persistent: bool
+    rule: LearningRule
+
+    @property
+    def persistent(self) -> bool:  # type: ignore[override]
+        """As the rule says."""
+        return self.rule.persistent
 
     def start(self, model: RBM, n_chains: int, seed: int) -> NegativePhase:
-        """Chains start from independent visible units at the visible biases."""
+        """Chains start from independent visible units at the visible biases, replicas from independent units."""
+        if isinstance(self.rule, TemperedPCD):
+            return _UnitTempering(model, self.rule.ladder, n_chains, seed)
         chains = None
         if self.persistent:
             chains = model.visible_units.sample(np.tile(model.b_vis, (n_chains, 1)), Generator(seed))
+        if isinstance(self.rule, FastPCD):
+            assert chains is not None
+            return _UnitFastPhase(model, chains, self.rule)
         return _UnitPhase(model, chains)
 
     def describe(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
-        return {"rule": "pcd" if self.persistent else "cd", "units": "any"}
+        return {**self.rule.describe(), "units": "any"}
 
 
 class _UnitPhase(NegativePhase):
-    """Block Gibbs sampling on float32 arrays.
+    """Block Gibbs sampling on float32 arrays: CD without states, PCD with them.
 
     Attributes
     ----------
@@ -182,24 +193,12 @@ class _UnitPhase(NegativePhase):
 
     def gradient(self, batch: BitMatrix | Float32Array, k: int, rng: Generator, out: Float32Array) -> CDGradient:
         """Gradient on a minibatch; uses ``2 k`` offsets."""
-        model, visible_units, hidden_units = self._model, self._model.visible_units, self._model.hidden_units
+        model, units = self._model, self._model.visible_units
         v0 = _dense(batch)
         inputs = model.hidden_inputs(v0)
-        data_hid = hidden_units.mean(inputs)
-        v, error = v0, None
-        if self.states is not None:
-            v = self.states
-            inputs = model.hidden_inputs(v)
-        for step in range(k):
-            hidden = hidden_units.sample(inputs, rng)
-            v = visible_units.sample(model.visible_inputs(hidden), rng)
-            inputs = model.hidden_inputs(v)
-            if step == 0 and self.states is None:
-                error = float(np.mean((v0 - v) ** 2, dtype=np.float64))
-        if self.states is not None:
-            self.states[...] = v
-        model_hid = hidden_units.mean(inputs)
-        data_stat, model_stat = visible_units.statistic(v0), visible_units.statistic(v)
+        data_hid = model.hidden_units.mean(inputs)
+        v, model_hid, error = self._sample(v0, inputs, k, rng)
+        data_stat, model_stat = units.statistic(v0), units.statistic(v)
         ops.matmul(data_stat, data_hid, trans_a=True, out=out)
         out /= np.float32(len(v0))
         out -= ops.matmul(model_stat, model_hid, trans_a=True) / np.float32(len(v))
@@ -222,3 +221,87 @@ class _UnitPhase(NegativePhase):
         """Restore what :meth:`state` returned."""
         if self.states is not None:
             self.states[...] = tensors["chains"]
+
+    def _sample(
+        self, v0: Float32Array, inputs: Float32Array, k: int, rng: Generator
+    ) -> tuple[Float32Array, Float32Array, float | None]:
+        """Visible states that end the negative phase, means of the hidden units there, reconstruction error of CD."""
+        if self.states is None:
+            v, means, first = _alternate(self._model, inputs, k, rng)
+            return v, means, float(np.mean((v0 - first) ** 2, dtype=np.float64))
+        v, means, _ = _alternate(self._model, self._model.hidden_inputs(self.states), k, rng)
+        self.states[...] = v
+        return v, means, None
+
+
+class _UnitFastPhase(_UnitPhase):
+    """PCD whose chains see fast weights; a learned variance has no fast part."""
+
+    def __init__(self, model: RBM, states: Float32Array, rule: FastPCD) -> None:
+        super().__init__(model, states)
+        self._fast = FastWeights(model, rule)
+        self._chain_model = copy.copy(model)
+
+    def learn(self, gradient: CDGradient, epoch: float) -> None:
+        """The fast weights follow the gradient."""
+        self._fast.learn(gradient, epoch)
+
+    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Persistent states and fast weights."""
+        tensors, counters = super().state()
+        return {**tensors, **self._fast.state()}, counters
+
+    def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state` returned."""
+        super().load_state(tensors, counters)
+        self._fast.load_state(tensors)
+
+    def _sample(
+        self, _v0: Float32Array, _inputs: Float32Array, k: int, rng: Generator
+    ) -> tuple[Float32Array, Float32Array, None]:
+        chain = self._chain_model
+        chain.w, chain.b_vis, chain.b_hid = self._fast.sums()
+        assert self.states is not None
+        v, means, _ = _alternate(chain, chain.hidden_inputs(self.states), k, rng)
+        self.states[...] = v
+        return v, means, None
+
+
+class _UnitTempering(_UnitPhase):
+    """PCD by parallel tempering of the joint states."""
+
+    def __init__(self, model: RBM, ladder: Sequence[float], n_chains: int, seed: int) -> None:
+        super().__init__(model, None)
+        self._machine = UnitMachine(model)
+        self._replicas = Replicas(self._machine, ladder, n_chains, seed)
+
+    def metrics(self) -> dict[str, float]:
+        """Of the replicas."""
+        return self._replicas.metrics()
+
+    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Of the replicas."""
+        return self._replicas.state()
+
+    def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state` returned."""
+        self._replicas.load_state(tensors, counters)
+
+    def _sample(
+        self, _v0: Float32Array, _inputs: Float32Array, k: int, _rng: Generator
+    ) -> tuple[Float32Array, Float32Array, None]:
+        v, _ = self._machine.split(self._replicas.run(k))
+        return v, self._model.hidden_units.mean(self._model.hidden_inputs(v)), None
+
+
+def _alternate(
+    model: RBM, inputs: Float32Array, k: int, rng: Generator
+) -> tuple[Float32Array, Float32Array, Float32Array]:
+    """From inputs of hidden units, ``k >= 1`` Gibbs steps: visible states, hidden means there, first visible states."""
+    first = None
+    for _ in range(k):
+        v = model.visible_units.sample(model.visible_inputs(model.hidden_units.sample(inputs, rng)), rng)
+        inputs = model.hidden_inputs(v)
+        first = v if first is None else first
+    assert first is not None
+    return v, model.hidden_units.mean(inputs), first
