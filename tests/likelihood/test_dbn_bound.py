@@ -25,6 +25,11 @@ from hintoncore.models import DBN, RBM
 SIZES = [(4, 3, 2), (3, 4, 2, 3), (5, 4)]
 
 
+def index_of(states: np.ndarray) -> np.ndarray:
+    """Place of each state in the enumeration."""
+    return np.asarray((states.astype(int) << np.arange(states.shape[1])).sum(axis=1))
+
+
 def exact_bound(net: DBN) -> np.ndarray:
     """``E_q[log p(v, h) - log q(h | v)]`` of every visible state, by enumeration."""
     log_p = memory_log_weights(net).reshape(2**net.top.n_features, -1)
@@ -111,6 +116,48 @@ def test_a_layer_that_starts_as_its_replacement_leaves_the_bound_and_learning_ra
     assert after.bound > before.bound + 0.3
 
 
+@pytest.mark.parametrize("temperatures", [20, 200])
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_annealing_back_from_data_keeps_the_bound_below_the_likelihood(
+    sizes: tuple[int, ...], temperatures: int
+) -> None:
+    """Whatever the rows are; in expectation, so five standard errors are allowed. And log Z errs high, but not by much."""
+    net = random_net(sizes, scale=1.2)
+    rows = (np.random.default_rng(2).random((4000, sizes[0])) < 0.5).astype(np.float32)
+    likelihood = np.log(visible_distribution(net))[index_of(rows)].mean()
+    found = dbn_log_z(net, reverse=True, data=rows, chains=4000, temperatures=temperatures, rng=3)
+    exact = dbn_log_z(net, method="exact")
+    bound = dbn_bound(net, rows, log_z=found, rng=4)
+    assert 0 < found.std_error < 0.1
+    assert bound.bound <= likelihood + 5 * bound.std_error
+    assert exact.log_z - 5 * found.std_error <= found.log_z <= exact.log_z + 5 * found.std_error + 2 / temperatures
+
+
+def test_annealing_back_from_data_shows_a_mode_that_samples_of_ones_own_do_not() -> None:
+    """Features all on or all off, and a base-rate model in the smaller mode: without data, forward and back agree.
+
+    Both then make the net likelier than any: the bound of rows of the mode that was missed is above 0.
+    """
+    net = DBN((12, 12, 12))
+    net.layers_trained = 2
+    weight = np.float32(0.9)
+    net.top.w[...] = weight
+    net.top.b_vis[...], net.top.b_hid[...] = -weight * 12 / 2 + 0.1, -weight * 12 / 2 + 0.1
+    layer = net.layers[0]  # a copy of the layer above
+    for w, b in ((layer.up_w, layer.up_b), (layer.down_w, layer.down_b)):
+        w[...], b[...] = 20.0 * np.eye(12), -10.0
+    exact = dbn_log_z(net, method="exact").log_z
+    off, on = np.zeros((50, 12), np.float32), np.ones((50, 12), np.float32)
+    options: dict[str, Any] = {"base": off, "chains": 50, "temperatures": 10, "rng": 1}
+    forward, backward = dbn_log_z(net, **options), dbn_log_z(net, reverse=True, **options)
+    assert forward.log_z < exact - 1
+    assert backward.log_z < exact - 1
+    assert dbn_bound(net, on, log_z=backward).bound > 0
+    from_data = dbn_log_z(net, reverse=True, data=on, **options)
+    assert from_data.log_z > exact
+    assert dbn_bound(net, on, log_z=from_data).bound < dbn_bound(net, on, method="exact").bound < 0
+
+
 def test_labels_are_summed_out() -> None:
     net = random_net((4, 3, 2), n_labels=3)
     same_z = dbn_log_z(net, method="exact")
@@ -130,6 +177,11 @@ def test_bad_arguments_are_refused_by_name() -> None:
         ("method", lambda: dbn_bound(net, visible, method="guess")),
         ("chains", lambda: dbn_bound(net, visible, log_z=dbn_log_z(net, method="exact"), chains=5)),
         ("base", lambda: dbn_log_z(net, base=visible[:, :3])),
+        ("data", lambda: dbn_log_z(net, data=visible)),
+        ("data", lambda: dbn_log_z(net, method="exact", reverse=True, data=visible)),
+        ("data", lambda: dbn_log_z(net, reverse=True, data=visible[:, :3])),
+        ("data", lambda: dbn_log_z(net, reverse=True, data=0.5 * visible)),
+        ("data", lambda: dbn_log_z(random_net((4, 3), n_labels=2), reverse=True, data=visible)),
         ("units", lambda: dbn_log_z(random_net((3, 40, 40)), method="exact")),
     ]
     for word, call in cases:
