@@ -121,7 +121,7 @@ def test_a_layer_that_starts_as_its_replacement_leaves_the_bound_and_learning_ra
 def test_annealing_back_from_data_keeps_the_bound_below_the_likelihood(
     sizes: tuple[int, ...], temperatures: int
 ) -> None:
-    """Whatever the rows are; in expectation, so five standard errors are allowed. And log Z errs high, but not by much."""
+    """Whatever the rows are; in expectation, so five standard errors are allowed. Log Z errs high, but not by much."""
     net = random_net(sizes, scale=1.2)
     rows = (np.random.default_rng(2).random((4000, sizes[0])) < 0.5).astype(np.float32)
     likelihood = np.log(visible_distribution(net))[index_of(rows)].mean()
