@@ -92,7 +92,9 @@ def receptive_fields(w: ArrayLike, image_shape: tuple[int, int], *, limit: int =
     )
 
 
-def image_grid(images: ArrayLike, image_shape: tuple[int, int], title: str) -> Figure:
+def image_grid(
+    images: ArrayLike, image_shape: tuple[int, int], title: str, *, columns: int | None = None
+) -> Figure:
     """Images with values in [0, 1] side by side, 1 as ink.
 
     Parameters
@@ -100,13 +102,15 @@ def image_grid(images: ArrayLike, image_shape: tuple[int, int], title: str) -> F
     images : array in [0, 1], shape [N, V]
     image_shape : (rows, columns)
     title : str
+    columns : int >= 1, optional
+        Images in a line; what makes the picture about square when left out.
 
     Raises
     ------
     ValueError
         If the shapes do not fit.
     """
-    return _mosaic_figure(_as_images(images, image_shape, "images"), title)
+    return _mosaic_figure(_as_images(images, image_shape, "images"), title, columns=columns)
 
 
 def reconstructions(originals: ArrayLike, reconstructed: ArrayLike, image_shape: tuple[int, int]) -> Figure:
