@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -90,27 +91,31 @@ def importance_log_likelihood(
         raise ValueError("x: the likelihood needs values that are 0 or 1")
     n_rows = rows.shape[0]
     block_rows = max(1, _BLOCK_SAMPLES // samples)
-    by_row = np.empty(n_rows)
-    bounds, variances, sizes = np.empty(n_rows), np.empty(n_rows), np.empty(n_rows)
-    bound_variances = np.empty(n_rows)
-    for start in range(0, n_rows, block_rows):
-        block = np.arange(start, min(start + block_rows, n_rows))
-        log_weights = _log_weights(model, rows, block, samples, generator)
+    blocks = (np.arange(start, min(start + block_rows, n_rows)) for start in range(0, n_rows, block_rows))
+    return estimate_from_weights(_log_weights(model, rows, block, samples, generator) for block in blocks)
+
+
+def estimate_from_weights(blocks: Iterable[NDArray[np.float64]]) -> ImportanceEstimate:
+    """The estimate from ``log p(x, h) - log q(h | x)`` of samples of q, blocks of float64 [rows, samples >= 2]."""
+    by_row, bounds, variances, bound_variances, sizes = [], [], [], [], []
+    for log_weights in blocks:
+        samples = log_weights.shape[1]
         top = log_weights.max(axis=1)
         weights = np.exp(log_weights - top[:, None])
         mean = weights.mean(axis=1)
-        by_row[block] = top + np.log(mean)
-        variances[block] = weights.var(axis=1, ddof=1) / (samples * mean**2)
-        sizes[block] = weights.sum(axis=1) ** 2 / (weights**2).sum(axis=1)
-        bounds[block] = log_weights.mean(axis=1)
-        bound_variances[block] = log_weights.var(axis=1, ddof=1) / samples
+        by_row.append(top + np.log(mean))
+        variances.append(weights.var(axis=1, ddof=1) / (samples * mean**2))
+        sizes.append(weights.sum(axis=1) ** 2 / (weights**2).sum(axis=1))
+        bounds.append(log_weights.mean(axis=1))
+        bound_variances.append(log_weights.var(axis=1, ddof=1) / samples)
+    rows = np.concatenate(by_row)
     return ImportanceEstimate(
-        log_likelihood=float(by_row.mean()),
-        std_error=math.sqrt(float(variances.sum())) / n_rows,
-        bound=float(bounds.mean()),
-        bound_std_error=math.sqrt(float(bound_variances.sum())) / n_rows,
-        by_row=by_row,
-        ess=float(sizes.mean()),
+        log_likelihood=float(rows.mean()),
+        std_error=math.sqrt(float(np.concatenate(variances).sum())) / len(rows),
+        bound=float(np.concatenate(bounds).mean()),
+        bound_std_error=math.sqrt(float(np.concatenate(bound_variances).sum())) / len(rows),
+        by_row=rows,
+        ess=float(np.concatenate(sizes).mean()),
         samples=samples,
     )
 

@@ -12,6 +12,7 @@ from hintoncore.models.mixture import Mixture
 from hintoncore.models.rbm import RBM
 from hintoncore.models.recirculation import Recirculation
 from hintoncore.models.sigmoid_belief_net import SigmoidBeliefNet
+from hintoncore.models.vae import VAE
 from hintoncore.models.willshaw import WillshawNet
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "DBM",
     "DBN",
     "RBM",
+    "VAE",
     "AssociativeMemory",
     "BoltzmannMachine",
     "DirectedLayer",

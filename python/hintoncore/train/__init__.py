@@ -32,6 +32,7 @@ from hintoncore.train.supervised import Supervised
 from hintoncore.train.trainer import Task, Trainer
 from hintoncore.train.unit_divergence import UnitDivergence
 from hintoncore.train.up_down import UpDown, UpDownSettings
+from hintoncore.train.variational import VariationalLearning
 from hintoncore.train.wake_sleep import WakeSleep, WakeSleepSettings
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "UnitDivergence",
     "UpDown",
     "UpDownSettings",
+    "VariationalLearning",
     "WakeSleep",
     "WakeSleepSettings",
     "EMSettings",

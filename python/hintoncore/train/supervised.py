@@ -91,8 +91,10 @@ class Supervised:
         FloatingPointError
             If the loss or a parameter became NaN or infinite.
         """
-        target = self._target[rows]
-        y = self.model.forward(self._x[rows], training=True)
+        return self._update(self._x[rows], self._target[rows], epoch)
+
+    def _update(self, x: Array, target: Array, epoch: float) -> Mapping[str, float]:
+        y = self.model.forward(x, training=True)
         value, dy = self.loss(y, target)
         if not np.isfinite(value):
             raise FloatingPointError(f"loss: {value} at epoch {epoch:g}; lower the learning rate")
