@@ -5,17 +5,21 @@ Debian and scikit-learn, and says where it looked when it finds nothing.
 """
 
 from hintoncore.datasets._binarize import binarize, binarize_stochastic
-from hintoncore.datasets._catalog import NAMES, RATING_NAMES, load, load_ratings, locate, require
+from hintoncore.datasets._catalog import NAMES, RATING_NAMES, TEXT_NAMES, load, load_ratings, locate, require
 from hintoncore.datasets._dataset import Dataset, DatasetFormatError, DatasetNotFoundError
 from hintoncore.datasets._ratings import RatingData, csr_ratings
+from hintoncore.datasets._text import TextData, TextPart
 
 __all__ = [
     "NAMES",
     "RATING_NAMES",
+    "TEXT_NAMES",
     "Dataset",
     "DatasetFormatError",
     "DatasetNotFoundError",
     "RatingData",
+    "TextData",
+    "TextPart",
     "binarize",
     "binarize_stochastic",
     "csr_ratings",

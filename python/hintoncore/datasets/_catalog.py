@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, overload
 
 import numpy as np
 
@@ -17,8 +18,9 @@ from hintoncore.datasets._dataset import Dataset, DatasetFormatError, DatasetNot
 from hintoncore.datasets._faces import find_frey, find_olivetti, read_frey, read_olivetti
 from hintoncore.datasets._idx import read_images, read_labels, read_pixels
 from hintoncore.datasets._ratings import RatingData, find_movielens, read_movielens
+from hintoncore.datasets._text import TextData, find_brown, find_hinton_4gram, read_brown, read_hinton_4gram
 
-__all__ = ["NAMES", "RATING_NAMES", "load", "load_ratings", "locate", "require"]
+__all__ = ["NAMES", "RATING_NAMES", "TEXT_NAMES", "load", "load_ratings", "locate", "require"]
 
 _ROOT_VARIABLE = "HINTONCORE_DATA"
 
@@ -50,7 +52,20 @@ class _RatingEntry(_Place):
     read: Callable[[str, Path], RatingData]
 
 
-def load(name: str, root: str | os.PathLike[str] | None = None) -> Dataset:
+@dataclass(frozen=True)
+class _TextEntry(_Place):
+    """One text, which ``read`` loads."""
+
+    read: Callable[[str, Path], TextData]
+
+
+@overload
+def load(  # type: ignore[overload-overlap]  # a name that is not a literal is one of images
+    name: Literal["brown", "hinton-4gram"], root: str | os.PathLike[str] | None = None
+) -> TextData: ...
+@overload
+def load(name: str, root: str | os.PathLike[str] | None = None) -> Dataset: ...
+def load(name: str, root: str | os.PathLike[str] | None = None) -> Dataset | TextData:
     """Load a data set that is already on this machine.
 
     Parameters
@@ -58,7 +73,8 @@ def load(name: str, root: str | os.PathLike[str] | None = None) -> Dataset:
     name : str
         One of :data:`NAMES`: ``"digits"`` (scikit-learn's 8x8 digits of UCI, 1500 + 297), ``"mnist"`` or
         ``"fashion-mnist"`` (28x28, 60000 + 10000), ``"olivetti"`` (64x64 faces of 40 people, 320 + 80), ``"frey"``
-        (28x20 frames of one face, 1765 + 200).
+        (28x20 frames of one face, 1765 + 200). Or one of :data:`TEXT_NAMES`: ``"brown"`` (the Brown corpus, 1.18
+        million words in order, 17907 different), ``"hinton-4gram"`` (97162 sentences of 250 words).
     root : path, optional
         Folder to search first; the files may lie in it or in its usual subfolders. Then follow
         ``$HINTONCORE_DATA`` and the caches of torchvision, Keras, Debian's ``dataset-fashion-mnist`` and
@@ -66,7 +82,7 @@ def load(name: str, root: str | os.PathLike[str] | None = None) -> Dataset:
 
     Returns
     -------
-    Dataset
+    Dataset or TextData
 
     Raises
     ------
@@ -80,7 +96,7 @@ def load(name: str, root: str | os.PathLike[str] | None = None) -> Dataset:
     if name in _RATING_ENTRIES:
         raise ValueError(f"name: {name!r} has ratings, not images: use load_ratings")
     source = require(name, root)
-    return _ENTRIES[name].read(name, source)
+    return _TEXT_ENTRIES[name].read(name, source) if name in _TEXT_ENTRIES else _ENTRIES[name].read(name, source)
 
 
 def load_ratings(name: str, root: str | os.PathLike[str] | None = None) -> RatingData:
@@ -136,9 +152,10 @@ def locate(name: str, root: str | os.PathLike[str] | None = None) -> Path | None
 
 
 def _place(name: str) -> _Place:
-    place = _ENTRIES.get(name) or _RATING_ENTRIES.get(name)
+    place = _ENTRIES.get(name) or _RATING_ENTRIES.get(name) or _TEXT_ENTRIES.get(name)
     if place is None:
-        raise ValueError(f"name: expected one of {', '.join((*NAMES, *RATING_NAMES))}, given {name!r}")
+        known = ", ".join((*NAMES, *TEXT_NAMES, *RATING_NAMES))
+        raise ValueError(f"name: expected one of {known}, given {name!r}")
     return place
 
 
@@ -287,6 +304,16 @@ def _digits_caches() -> Iterator[Path]:
         yield Path(location) / "datasets" / "data"
 
 
+# Texts
+
+
+def _nltk_folders() -> Iterator[Path]:
+    """Where ``nltk.download("brown")`` puts the archive."""
+    for base in (os.environ.get("NLTK_DATA"), "~/nltk_data", "/usr/share/nltk_data"):
+        if base:
+            yield Path(base).expanduser() / "corpora"
+
+
 _ENTRIES = {
     "digits": _Entry(
         folders=("", "digits"),
@@ -350,8 +377,34 @@ _RATING_ENTRIES = {
     ),
 }
 
+_TEXT_ENTRIES = {
+    "brown": _TextEntry(
+        folders=("brown", "corpora"),
+        caches=_nltk_folders,
+        find=find_brown,
+        read=read_brown,
+        hint=(
+            "Put brown.zip of the Natural Language Toolkit's data (not for commerce) into a folder brown and pass its "
+            f"parent as root or set ${_ROOT_VARIABLE}; python -m nltk.downloader brown fetches it."
+        ),
+    ),
+    "hinton-4gram": _TextEntry(
+        folders=("hinton-4gram",),
+        caches=lambda: iter(()),
+        find=find_hinton_4gram,
+        read=read_hinton_4gram,
+        hint=(
+            "Put raw_sentences.txt of assignment 2 of Hinton's course Neural Networks for Machine Learning into a "
+            f"folder hinton-4gram and pass its parent as root or set ${_ROOT_VARIABLE}."
+        ),
+    ),
+}
+
 NAMES = tuple(_ENTRIES)
-"""Names that :func:`load` knows."""
+"""Names of data sets of images, which :func:`load` knows."""
+
+TEXT_NAMES = tuple(_TEXT_ENTRIES)
+"""Names of texts, which :func:`load` knows too."""
 
 RATING_NAMES = tuple(_RATING_ENTRIES)
 """Names that :func:`load_ratings` knows."""

@@ -1,6 +1,7 @@
 """Models: parameters, training and sampling in readable Python over the kernels of :mod:`hintoncore.ops`."""
 
 from hintoncore.models.associative_memory import AssociativeMemory
+from hintoncore.models.autoencoder import DeepAutoencoder
 from hintoncore.models.boltzmann import BoltzmannMachine
 from hintoncore.models.cf_rbm import CFRBM
 from hintoncore.models.dbm import DBM
@@ -9,6 +10,7 @@ from hintoncore.models.helmholtz import HelmholtzMachine
 from hintoncore.models.holographic import HolographicMemory
 from hintoncore.models.hopfield import HopfieldNet
 from hintoncore.models.mixture import Mixture
+from hintoncore.models.ngram import InterpolatedNGram, KneserNey
 from hintoncore.models.rbm import RBM
 from hintoncore.models.recirculation import Recirculation
 from hintoncore.models.sigmoid_belief_net import SigmoidBeliefNet
@@ -22,11 +24,14 @@ __all__ = [
     "RBM",
     "VAE",
     "AssociativeMemory",
+    "DeepAutoencoder",
     "BoltzmannMachine",
     "DirectedLayer",
     "HelmholtzMachine",
     "HolographicMemory",
     "HopfieldNet",
+    "InterpolatedNGram",
+    "KneserNey",
     "Recirculation",
     "SigmoidBeliefNet",
     "WillshawNet",
