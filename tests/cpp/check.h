@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hintoncore/hintoncore.h"
@@ -76,4 +78,42 @@ inline std::vector<std::string> levels() {
     for (const char* name : {"scalar", "avx2", "avx512"})
         if (hc_isa_built(name) && hc_isa_detected(name)) found.push_back(name);
     return found;
+}
+
+// Arguments that say their own size, all else zero.
+template <class Args>
+Args sized() {
+    Args args{};
+    args.struct_size = sizeof args;
+    return args;
+}
+
+// A call that spoils good arguments in one place: it must be refused, with an error that has the word in it.
+template <class Args>
+class Refuser {
+   public:
+    Refuser(const Args& good, std::function<hc_status(const Args*)> call) : good_(good), call_(std::move(call)) {}
+    template <class Spoil>
+    void operator()(Spoil&& spoil, const char* word, int line) const {
+        Args args = good_;
+        spoil(args);
+        check_refused(call_(&args), HC_INVALID_ARGUMENT, word, line);
+    }
+
+   private:
+    Args good_;
+    std::function<hc_status(const Args*)> call_;
+};
+
+// What main returns after the tests at every level that is built and that this processor has.
+inline int run_at_every_level(const std::vector<void (*)()>& tests) {
+    for (const std::string& level : levels()) {
+        const int before = g_failures;
+        CHECK_OK(hc_set_isa(level.c_str()));
+        for (void (*test)() : tests) test();
+        std::printf("level %s: %s\n", level.c_str(), g_failures == before ? "ok" : "FAILED");
+    }
+    CHECK_OK(hc_set_isa(nullptr));
+    std::printf(g_failures ? "%d checks failed\n" : "all checks passed\n", g_failures);
+    return g_failures ? 1 : 0;
 }

@@ -270,15 +270,5 @@ void test_many_callers() {
 int main() {
     test_refusals();
     test_ceilings();
-    for (const std::string& level : levels()) {
-        const int before = g_failures;
-        CHECK_OK(hc_set_isa(level.c_str()));
-        test_products();
-        test_gradients();
-        test_functions();
-        test_many_callers();
-        std::printf("level %s: %s\n", level.c_str(), g_failures == before ? "ok" : "FAILED");
-    }
-    std::printf(g_failures ? "%d checks failed\n" : "all checks passed\n", g_failures);
-    return g_failures ? 1 : 0;
+    return run_at_every_level({test_products, test_gradients, test_functions, test_many_callers});
 }

@@ -94,12 +94,5 @@ void test_refusals() {
 
 int main() {
     test_refusals();
-    for (const std::string& level : levels()) {
-        const int before = g_failures;
-        CHECK_OK(hc_set_isa(level.c_str()));
-        test_sums();
-        std::printf("level %s: %s\n", level.c_str(), g_failures == before ? "ok" : "FAILED");
-    }
-    std::printf(g_failures ? "%d checks failed\n" : "all checks passed\n", g_failures);
-    return g_failures ? 1 : 0;
+    return run_at_every_level({test_sums});
 }
