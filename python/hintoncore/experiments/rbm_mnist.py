@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hintoncore.datasets import Dataset
     from hintoncore.models import RBM
 
-__all__ = ["EXPERIMENT", "run"]
+__all__ = ["EXPERIMENT", "learn_large", "run", "training_images"]
 
 IMAGE = (28, 28)
 BATCH = 100
@@ -97,21 +97,59 @@ def _small(run: Run, mnist: Dataset) -> float:
 def _large(run: Run, mnist: Dataset) -> dict[str, float]:
     """Bracket of the mean test log-likelihood of the large machine."""
     from hintoncore.datasets import binarize_stochastic
-    from hintoncore.models import RBM
-    from hintoncore.train import Linear, LogLikelihood, Step
 
     epochs = (1, 1) if run.quick else (CD_EPOCHS, PCD_EPOCHS)
     chains, temperatures = (40, 200) if run.quick else (CHAINS, TEMPERATURES)
-    images = _training_images(mnist.train[:QUICK_ROWS] if run.quick else mnist.train)
+    images = training_images(mnist.train[:QUICK_ROWS] if run.quick else mnist.train)
     test = binarize_stochastic(mnist.test, rng=0)
-    rbm = RBM(images.shape[1], LARGE_HIDDEN, seed=run.seed)
+    rbm = learn_large(run, images, test, epochs=epochs)
+    found = rbm.log_likelihood(test, method="bracket", chains=chains, temperatures=temperatures, rng=run.seed)
+    run.details["500 hidden units"] = {
+        "cd": {
+            "k": {f"from epoch {start:g}": int(k) for start, k in STEPS},
+            "epochs": epochs[0],
+            "learning_rate": f"{CD_RATE}, falling by 1/{CD_RATE_REACHES_ZERO:g} of it an epoch",
+        },
+        "pcd": {
+            "k": PCD_STEPS,
+            "chains": PCD_CHAINS,
+            "epochs": epochs[1],
+            "learning_rate": f"{PCD_RATE} falling linearly to 0",
+        },
+        "momentum": MOMENTUM,
+        "weight_decay": 0.0,
+        "samples_of_each_image": BINARIZATIONS,
+        "chains": chains,
+        "temperatures": temperatures,
+        "upper": found.upper,
+        "upper_std_error": found.upper_std_error,
+        "lower_std_error": found.lower_std_error,
+        "lower_from_samples": found.upper + found.forward.log_z - found.reverse_samples.log_z,
+    }
+    _keep(run, rbm, "500", "500-cd", "500-pcd")
+    return {"lower_500": found.lower, "width_500": found.width}
+
+
+def learn_large(
+    run: Run,
+    images: BitMatrix,
+    test: BitMatrix,
+    *,
+    n_hidden: int = LARGE_HIDDEN,
+    epochs: tuple[int, int] = (CD_EPOCHS, PCD_EPOCHS),
+) -> RBM:
+    """Train the large machine, or go on training it: by CD-k and then by PCD, for so many epochs each."""
+    from hintoncore.models import RBM
+    from hintoncore.train import Linear, LogLikelihood, Step
+
+    rbm = RBM(images.shape[1], n_hidden, seed=run.seed)
     learning: dict[str, dict[str, Any]] = {
-        "500-cd": {
+        f"{n_hidden}-cd": {
             "epochs": epochs[0],
             "k": Step(STEPS),
             "learning_rate": Linear(CD_RATE, 0.0, CD_RATE_REACHES_ZERO),
         },
-        "500-pcd": {
+        f"{n_hidden}-pcd": {
             "epochs": epochs[1],
             "k": PCD_STEPS,
             "learning_rate": Linear(PCD_RATE, 0.0, epochs[1]),
@@ -137,34 +175,10 @@ def _large(run: Run, mnist: Dataset) -> dict[str, float]:
             resume=run.checkpoint(f"checkpoint-{name}.safetensors"),
             **options,
         )
-    found = rbm.log_likelihood(test, method="bracket", chains=chains, temperatures=temperatures, rng=run.seed)
-    run.details["500 hidden units"] = {
-        "cd": {
-            "k": {f"from epoch {start:g}": int(k) for start, k in STEPS},
-            "epochs": epochs[0],
-            "learning_rate": f"{CD_RATE}, falling by 1/{CD_RATE_REACHES_ZERO:g} of it an epoch",
-        },
-        "pcd": {
-            "k": PCD_STEPS,
-            "chains": PCD_CHAINS,
-            "epochs": epochs[1],
-            "learning_rate": f"{PCD_RATE} falling linearly to 0",
-        },
-        "momentum": MOMENTUM,
-        "weight_decay": 0.0,
-        "samples_of_each_image": BINARIZATIONS,
-        "chains": chains,
-        "temperatures": temperatures,
-        "upper": found.upper,
-        "upper_std_error": found.upper_std_error,
-        "lower_std_error": found.lower_std_error,
-        "lower_from_samples": found.upper + found.forward.log_z - found.reverse_samples.log_z,
-    }
-    _keep(run, rbm, "500", *learning)
-    return {"lower_500": found.lower, "width_500": found.width}
+    return rbm
 
 
-def _training_images(images: Any) -> BitMatrix:
+def training_images(images: Any) -> BitMatrix:
     """Several samples of each image's pixels, one set after the other."""
     from hintoncore.bitmatrix import BitMatrix
     from hintoncore.datasets import binarize_stochastic

@@ -31,7 +31,8 @@ class AssociativeLearning:
     """Trains an :class:`AssociativeMemory` by CD-k or PCD; a :class:`hintoncore.train.Task`.
 
     Features that are probabilities are sampled anew for each minibatch, so that the memory learns the distribution of
-    binary features that they stand for.
+    binary features that they stand for. Persistent chains start at features of rows spread over the training set: a
+    memory that starts as the layer it replaces has nearly their distribution.
 
     Parameters
     ----------
@@ -66,8 +67,8 @@ class AssociativeLearning:
         self._velocity = {name: np.zeros_like(parameter) for name, parameter in model.parameters().items()}
         self._chains: BitMatrix | None = None
         if settings.persistent:
-            no_hidden = BitMatrix.zeros((settings.n_chains, model.n_hidden))
-            self._chains = model.sample_visible(no_hidden, Generator(derive_seed(model.seed, Stream.CHAINS)))
+            rows = np.arange(settings.n_chains) * self.n_rows // settings.n_chains
+            self._chains = self._batch(rows, Generator(derive_seed(model.seed, Stream.CHAINS)))
 
     @property
     def n_rows(self) -> int:
@@ -83,7 +84,7 @@ class AssociativeLearning:
         """Update the model on a minibatch and return what to average over the epoch."""
         k, learning_rate, momentum = self.settings.at(epoch)
         model = self.model
-        positive = self._batch(rows)
+        positive = self._batch(rows, self._rng)
         hidden, positive_means = model.sample_hidden(positive, self._rng)
         if self._chains is None:
             negative = model.sample_visible(hidden, self._rng)
@@ -148,10 +149,10 @@ class AssociativeLearning:
             self._chains = BitMatrix(tensors["chains"], self._chains.batch)
         self._rng.offset = counters["offset"]
 
-    def _batch(self, rows: NDArray[np.intp]) -> BitMatrix:
+    def _batch(self, rows: NDArray[np.intp], rng: Generator) -> BitMatrix:
         features = self._rows.batch(rows)
         if not isinstance(features, BitMatrix):
-            features = BitMatrix.from_dense(self._rng.random(features.shape) < features)
+            features = BitMatrix.from_dense(rng.random(features.shape) < features)
         if self._labels is None:
             return features
         return join_units(features, one_hot(self._labels[rows], self.model.n_labels))
