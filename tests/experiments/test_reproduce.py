@@ -207,8 +207,28 @@ def test_command_lists_and_names_what_is_wrong(
     assert "--list" in capsys.readouterr().err
     assert main(["reproduce", "toys"]) == 2
     assert "expected one of toy, given 'toys'" in capsys.readouterr().err
-    assert main(["reproduce", "toy", "--out", str(tmp_path / "none"), "--resume"]) == 2
-    assert "there is no run" in capsys.readouterr().err
+
+
+def test_resume_starts_a_run_where_there_is_none(
+    tmp_path: Path, registered: dict[str, Experiment], capsys: pytest.CaptureFixture[str]
+) -> None:
+    resumed: list[bool] = []
+
+    def run(run: Run) -> dict[str, float]:
+        resumed.append(run.checkpoint("state") is not None)
+        (run.out / "state").touch()
+        if len(resumed) == 1:
+            raise KeyboardInterrupt
+        return {"error": 1.0}
+
+    registered["toy"] = toy(run)
+    out = tmp_path / "out"
+    words = ["reproduce", "toy", "--seeds", "1", "--out", str(out), "--resume"]
+    assert [main(words) for _ in range(3)] == [130, 0, 0]
+    notes = [line for line in capsys.readouterr().err.splitlines() if "there is no run" in line]
+    assert len(notes) == 1
+    assert str(out) in notes[0]
+    assert resumed == [False, True]
 
 
 def test_interrupted_command_says_how_to_go_on(

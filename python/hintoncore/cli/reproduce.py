@@ -51,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=seed, default=0, metavar="S", help="the first seed (default: 0)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: reproduce-NAME)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in DIR, or start one")
     parser.add_argument("--no-pictures", action="store_true", help="draw nothing")
     parser.add_argument("--threads", type=integer(1), default=None, metavar="N", help="threads (default: all cores)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -122,8 +122,8 @@ def _check_folder(out: Path, args: argparse.Namespace) -> None:
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out: {out} is a file, expected a folder")
     occupied = out.is_dir() and any(out.iterdir())
-    if args.resume and not occupied:
-        raise ValueError(f"--resume: there is no run in {out}; start one without --resume")
+    if args.resume and not occupied:  # a loop that runs this until it is done need not know the first time
+        print(f"note: there is no run in {out} to go on with, so this starts one", file=sys.stderr)
     if occupied and not args.resume and not args.quick:
         raise ValueError(
             f"--out: {out} is not empty; choose another, or go on with\n  {_command(args, out, resume=True)}"
