@@ -21,6 +21,8 @@ array([0, 1, 1, 0])
 """
 
 from hintoncore.nn import init
+from hintoncore.nn.alignment import alignment, cosine
+from hintoncore.nn.feedback import FeedbackNetwork
 from hintoncore.nn.gradient_check import GradientCheck, check_gradients
 from hintoncore.nn.layers import Dropout, Embedding, Layer, LayerNorm, Linear
 from hintoncore.nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
@@ -33,6 +35,7 @@ __all__ = [
     "BinaryCrossEntropy",
     "Dropout",
     "Embedding",
+    "FeedbackNetwork",
     "GradientCheck",
     "Layer",
     "LayerNorm",
@@ -46,7 +49,9 @@ __all__ = [
     "RMSprop",
     "Sequential",
     "SoftmaxCrossEntropy",
+    "alignment",
     "check_gradients",
+    "cosine",
     "init",
     "load",
     "save",

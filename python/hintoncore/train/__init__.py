@@ -5,6 +5,8 @@ learning rule. :class:`ContrastiveDivergence` is the task of the RBM, and ``RBM.
 """
 
 from hintoncore.train.associative import AssociativeLearning
+from hintoncore.train.autoencoder import AutoencoderLearning
+from hintoncore.train.best import KeepBest
 from hintoncore.train.boltzmann import BoltzmannLearning, BoltzmannSettings
 from hintoncore.train.callbacks import (
     Callback,
@@ -15,11 +17,13 @@ from hintoncore.train.callbacks import (
     ProgressBar,
 )
 from hintoncore.train.contrastive import CDSettings, ContrastiveDivergence
+from hintoncore.train.credit import Backpropagation, CreditAssignment, CreditRule, rule_alignment
 from hintoncore.train.em import EMSettings, ExpectationMaximization
 from hintoncore.train.gradient_update import Centring, Sparsity
 from hintoncore.train.mean_field import DoubledRBM, DoubledRBMLearning, MeanFieldLearning
 from hintoncore.train.negative_phase import CD, PCD, FastPCD, LearningRule, TemperedPCD
 from hintoncore.train.ratings import RatingLearning, RatingSettings
+from hintoncore.train.reconstruction_backprop import ReconstructionBackprop
 from hintoncore.train.schedules import (
     GUIDE_MOMENTUM,
     Constant,
@@ -29,6 +33,7 @@ from hintoncore.train.schedules import (
     Step,
 )
 from hintoncore.train.supervised import Supervised
+from hintoncore.train.target_propagation import DifferenceTargetPropagation
 from hintoncore.train.trainer import Task, Trainer
 from hintoncore.train.unit_divergence import UnitDivergence
 from hintoncore.train.up_down import UpDown, UpDownSettings
@@ -45,6 +50,8 @@ __all__ = [
     "CD",
     "GUIDE_MOMENTUM",
     "AssociativeLearning",
+    "AutoencoderLearning",
+    "Backpropagation",
     "BoltzmannLearning",
     "BoltzmannSettings",
     "CDSettings",
@@ -52,10 +59,14 @@ __all__ = [
     "Checkpoint",
     "Constant",
     "ContrastiveDivergence",
+    "CreditAssignment",
+    "CreditRule",
+    "DifferenceTargetPropagation",
     "DoubledRBM",
     "DoubledRBMLearning",
     "EarlyStopping",
     "Exponential",
+    "KeepBest",
     "Linear",
     "LogLikelihood",
     "MeanFieldLearning",
@@ -63,6 +74,7 @@ __all__ = [
     "ProgressBar",
     "RatingLearning",
     "RatingSettings",
+    "ReconstructionBackprop",
     "Schedule",
     "Step",
     "Supervised",
@@ -74,6 +86,7 @@ __all__ = [
     "VariationalLearning",
     "WakeSleep",
     "WakeSleepSettings",
+    "rule_alignment",
     "EMSettings",
     "ExpectationMaximization",
 ]
