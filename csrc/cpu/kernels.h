@@ -357,6 +357,43 @@ struct GemmBlockArgs {
     int activation;     // hc_activation
 };
 
+// Steps of a recurrent layer for one tile of the batch: h_t = f(z_t + x_t w_x + bias + h_{t-1} w_h). Absent terms are null.
+struct RnnForwardArgs {
+    int rows;  // 1 .. gemm_rows
+    int64_t n_hidden, n_inputs, n_steps;
+    int activation;           // hc_activation
+    const float* z;           // [rows, n_hidden] of the first step
+    const float* x;           // [rows, n_inputs] of the first step
+    ptrdiff_t step, x_step;   // floats from a step to the next: of z and h, of x
+    const float *w_x, *bias;  // packed panels of n_inputs rows; [n_hidden]
+    const float* w_h;         // packed panels of n_hidden rows
+    const float* h0;          // [rows, n_hidden]
+    float* state;             // 2 * rnn_state_floats, 64-byte aligned
+    float* h;                 // [rows, n_hidden] of the first step
+    float* h_last;            // [rows, n_hidden], of the last step
+};
+
+// The same backward in time, from the last step of a block to its first: g_t = f'(h_t) (dh_t + g_{t+1} w_h^T).
+struct RnnBackwardArgs {
+    int rows;  // 1 .. gemm_rows
+    int64_t n_hidden, n_steps;
+    int activation;       // hc_activation
+    const float *h, *dh;  // [rows, n_hidden] of the last step
+    int64_t dh_steps;     // how many of the last steps have a dh
+    ptrdiff_t step;       // floats from a step to the next: of h, dh and dz
+    const float* w_t;     // packed panels of w_h^T, n_hidden rows
+    float* state;         // 2 * rnn_state_floats: g of the step after the block, then of its first step
+    int have_state;       // 0: there is no step after the block
+    float* dz;            // [rows, n_hidden] of the last step: g; null: not wanted
+    float* panels;        // g again, in panels of gemm_columns columns: [rows, gemm_columns] of the last step
+    ptrdiff_t panel_step, panel_stride;  // floats from a step to the next, from a panel to the next
+    float* dh0;                          // [rows, n_hidden]: g of the block's first step, times w_h^T; null: not wanted
+};
+// Of one state of a tile.
+static inline int64_t rnn_state_floats(int rows, int64_t n_hidden, int lanes) {
+    return rows * ((n_hidden + lanes - 1) / lanes * lanes);
+}
+
 // y[i] = function(x[i]); y may be x.
 struct ElementwiseArgs {
     int function;  // hc_function

@@ -212,6 +212,27 @@ def linear_backward(
     out: tuple[NDArray[np.float32] | None, NDArray[np.float32] | None, NDArray[np.float32] | None] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
 
+# bind_rnn.cpp
+def rnn(
+    z: NDArray[np.float32] | None,
+    x: NDArray[np.float32] | None,
+    w_x: NDArray[np.float32] | None,
+    b: NDArray[np.float32] | None,
+    w_h: NDArray[np.float32],
+    h0: NDArray[np.float32] | None,
+    activation: int,
+    out: NDArray[np.float32],
+) -> None: ...  # z, or x with w_x and b; out of two dimensions: the last state alone
+def rnn_backward(
+    h: NDArray[np.float32],
+    x: NDArray[np.float32] | None,
+    w_h: NDArray[np.float32],
+    dh: NDArray[np.float32],
+    h0: NDArray[np.float32] | None,
+    activation: int,
+    out: NDArray[np.float32] | None,
+) -> tuple[NDArray[np.float32], ...]: ...  # dz, dw_h, dh0; with x: dw_x, db, dw_h, dh0
+
 # bind_units.cpp
 def sample_units(
     kind: int,

@@ -539,6 +539,49 @@ HC_API hc_status hc_embedding_add(float* table /* [rows, columns] */, int64_t ro
                                   const int32_t* index /* [n], 0 .. rows - 1 */, int64_t n,
                                   const float* source /* [n, columns] */, float scale, int threads);
 
+/* ---- recurrent layers ----------------------------------------------------------------------------------------------- */
+
+/* h_t = activation(z_t + x_t w_x + bias + h_{t-1} w_h) for t = 0 .. steps - 1; absent terms are NULL. Outputs share no
+ * memory with inputs or each other. */
+typedef struct hc_rnn_args {
+    size_t struct_size;
+    int64_t steps, batch, hidden;
+    int64_t inputs;    /* 0 without x */
+    const float* z;    /* [steps, batch, hidden], or NULL */
+    const float* x;    /* [steps, batch, inputs], or NULL */
+    const float* w_x;  /* [inputs, hidden]; with x */
+    const float* bias; /* [hidden], or NULL */
+    const float* w_h;  /* [hidden, hidden] */
+    const float* h0;   /* [batch, hidden]: h_{-1}; NULL: 0 */
+    int activation;    /* hc_activation */
+    float* h;          /* [steps, batch, hidden], which the gradients need; NULL: not kept */
+    float* h_last;     /* [batch, hidden], of the last step; NULL: not wanted */
+    int threads;
+} hc_rnn_args;
+HC_API hc_status hc_rnn(const hc_rnn_args* args);
+
+/* Its exact gradients by backpropagation through all steps, from h and the gradient that arrives at it. A NULL output is
+ * not computed. Sums over steps and batch have an order of their own, the same for any number of threads. */
+typedef struct hc_rnn_backward_args {
+    size_t struct_size;
+    int64_t steps, batch, hidden;
+    int64_t inputs;       /* 0 without x */
+    const float* h;       /* [steps, batch, hidden], as hc_rnn returned it */
+    const float* x;       /* [steps, batch, inputs], or NULL */
+    const float* w_h;     /* [hidden, hidden] */
+    const float* h0;      /* [batch, hidden], or NULL */
+    int activation;       /* hc_activation */
+    const float* dh;      /* [steps, batch, hidden]; or NULL, and */
+    const float* dh_last; /* [batch, hidden]: only the last step's state has a gradient from outside */
+    float* dz;            /* [steps, batch, hidden], or NULL */
+    float* dw_h;          /* [hidden, hidden], or NULL */
+    float* dh0;           /* [batch, hidden], or NULL */
+    float* dw_x;          /* [inputs, hidden], or NULL */
+    float* db;            /* [hidden], or NULL */
+    int threads;
+} hc_rnn_backward_args;
+HC_API hc_status hc_rnn_backward(const hc_rnn_backward_args* args);
+
 /* ---- optimisers ----------------------------------------------------------------------------------------------------- */
 
 typedef enum hc_optimiser_rule {

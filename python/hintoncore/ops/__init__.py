@@ -15,6 +15,7 @@ from ._nn import dropout, embedding, embedding_add, layer_norm, layer_norm_backw
 from ._optim import adam_update, max_norm, rmsprop_update, sgd_update, sum_of_squares
 from ._outer import outer_update
 from ._rbm import cd_update, gibbs_step
+from ._rnn import rnn, rnn_backward, rnn_inputs, rnn_inputs_backward
 from ._units import sample_units
 
 __all__ = [
@@ -48,6 +49,10 @@ __all__ = [
     "max_norm",
     "outer_update",
     "rmsprop_update",
+    "rnn",
+    "rnn_backward",
+    "rnn_inputs",
+    "rnn_inputs_backward",
     "sample_units",
     "sgd_update",
     "sigmoid",

@@ -48,6 +48,7 @@ from ._nn import (
 )
 from ._random import flat_uniforms, layer_uniforms, philox4x32_10, standard_normals, uniforms
 from ._rbm import CDResult, cd_gradient, cd_update, free_energy, gibbs_step, weight_update
+from ._rnn import rnn, rnn_backward, rnn_inputs, rnn_inputs_backward
 from ._units import sample_units
 
 __all__ = [
@@ -85,6 +86,10 @@ __all__ = [
     "pack_bits",
     "philox4x32_10",
     "rmsprop_update",
+    "rnn",
+    "rnn_backward",
+    "rnn_inputs",
+    "rnn_inputs_backward",
     "sample_units",
     "sgd_update",
     "sigmoid",
