@@ -14,8 +14,8 @@ from hintoncore._counts import as_count
 from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import Array, as_int, as_numpy, given
 from hintoncore.bitmatrix import BitMatrix
-from hintoncore.files import FileFormatError, load_tensors, save_tensors
 from hintoncore.generator import Generator, RngLike, as_generator
+from hintoncore.models._files import ModelFile
 from hintoncore.models._parameters import copy_parameters
 from hintoncore.models._rows import as_rows
 from hintoncore.samplers._machines import dense_energies, random_state
@@ -32,7 +32,7 @@ Float64Array = NDArray[np.float64]
 MAX_ENUMERATED_UNITS = 24
 """Largest machine whose states are enumerated one by one."""
 
-_FILE_KIND = "boltzmann-machine"
+_FILE = ModelFile("boltzmann-machine", "Boltzmann machine", ("n_visible", "n_hidden", "seed"), arrays=("connections",))
 _ENUMERATED_TOGETHER = 14  # units: 16384 states at a time
 
 
@@ -371,18 +371,7 @@ class BoltzmannMachine:
         OSError
             If the file cannot be written.
         """
-        save_tensors(
-            path,
-            {"connections": self.connections, **self.parameters()},
-            kind=_FILE_KIND,
-            metadata={
-                "epochs_trained": self.epochs_trained,
-                "n_hidden": self.n_hidden,
-                "n_visible": self.n_visible,
-                "seed": self.seed,
-                "steps_trained": self.steps_trained,
-            },
-        )
+        _FILE.save(path, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> BoltzmannMachine:
@@ -395,20 +384,7 @@ class BoltzmannMachine:
         FileFormatError
             If the file is damaged, is not a Boltzmann machine, or was written by a newer version.
         """
-        tensors, metadata = load_tensors(path, kind=_FILE_KIND)
-        try:
-            machine = cls(
-                metadata["n_visible"],
-                metadata["n_hidden"],
-                connections=tensors["connections"],
-                seed=metadata["seed"],
-            )
-            machine.epochs_trained = metadata["epochs_trained"]
-            machine.steps_trained = metadata["steps_trained"]
-            machine.set_parameters(tensors)
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(f"{path}: not a usable Boltzmann machine ({error})") from error
-        return machine
+        return _FILE.load(path, cls)
 
     def parameters(self) -> dict[str, Float32Array]:
         """Return the parameter arrays themselves by name: ``w``, ``b``."""

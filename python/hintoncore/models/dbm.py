@@ -14,8 +14,8 @@ from hintoncore._counts import as_count
 from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import as_int, as_number
 from hintoncore.bitmatrix import BitMatrix
-from hintoncore.files import FileFormatError, load_tensors, save_tensors
 from hintoncore.generator import Generator, RngLike, as_generator
+from hintoncore.models._files import ModelFile
 from hintoncore.models._parameters import copy_parameters
 from hintoncore.models._rows import dense_blocks
 from hintoncore.models.rbm import RBM
@@ -25,13 +25,16 @@ from hintoncore.train.schedules import Schedule
 if TYPE_CHECKING:
     from hintoncore.likelihood import DBMBound
     from hintoncore.train.callbacks import Callback
+    from hintoncore.train.gradient_update import Centring
 
 __all__ = ["DBM"]
 
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 
-_FILE_KIND = "dbm"
+_FILE = ModelFile(
+    "dbm", "deep Boltzmann machine", ("sizes", "seed"), ("layers_pretrained", "epochs_trained", "steps_trained")
+)
 _WEIGHT_STD = 0.01
 _BLOCK_ROWS = 256
 _UNITS = unit_type("bernoulli", "visible")
@@ -230,6 +233,7 @@ class DBM:
         learning_rate: float | Schedule = 0.005,
         momentum: float | Schedule = 0.5,
         weight_decay: float = 0.0002,
+        centred: bool | str | Centring = False,
         callbacks: Sequence[Callback] = (),
         resume: str | os.PathLike[str] | None = None,
     ) -> DBM:
@@ -249,6 +253,8 @@ class DBM:
             ``batch_size`` when left out.
         learning_rate, momentum, weight_decay, callbacks, resume
             As of :meth:`hintoncore.models.RBM.fit`.
+        centred : bool, {"data", "enhanced"} or :class:`hintoncore.train.Centring`
+            The centred gradient, with which a machine learns without pretraining.
 
         Returns
         -------
@@ -274,6 +280,7 @@ class DBM:
             learning_rate=learning_rate,
             momentum=momentum,
             weight_decay=weight_decay,
+            centred=centred,
         )
         task = MeanFieldLearning(self, X, settings, mean_field_steps=as_count(mean_field_steps, "mean_field_steps"))
         trainer = Trainer(task, batch_size=settings.batch_size, callbacks=callbacks)
@@ -422,18 +429,7 @@ class DBM:
         OSError
             If the file cannot be written.
         """
-        save_tensors(
-            path,
-            self.parameters(),
-            kind=_FILE_KIND,
-            metadata={
-                "epochs_trained": self.epochs_trained,
-                "layers_pretrained": self.layers_pretrained,
-                "seed": self.seed,
-                "sizes": list(self.sizes),
-                "steps_trained": self.steps_trained,
-            },
-        )
+        _FILE.save(path, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> DBM:
@@ -446,16 +442,7 @@ class DBM:
         FileFormatError
             If the file is damaged, is no deep Boltzmann machine, or was written by a newer version.
         """
-        tensors, metadata = load_tensors(path, kind=_FILE_KIND)
-        try:
-            machine = cls(metadata["sizes"], seed=metadata["seed"])
-            machine.layers_pretrained = metadata["layers_pretrained"]
-            machine.epochs_trained = metadata["epochs_trained"]
-            machine.steps_trained = metadata["steps_trained"]
-            machine.set_parameters(tensors)
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(f"{path}: not a usable deep Boltzmann machine ({error})") from error
-        return machine
+        return _FILE.load(path, cls)
 
     def parameters(self) -> dict[str, Float32Array]:
         """Return the parameter arrays themselves by name: ``w``, ``b_even``, ``b_odd``."""

@@ -15,8 +15,8 @@ from hintoncore._counts import as_count
 from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import as_int
 from hintoncore.bitmatrix import BitMatrix
-from hintoncore.files import FileFormatError, load_tensors, save_tensors
 from hintoncore.generator import Generator, RngLike, as_generator
+from hintoncore.models._files import ModelFile
 from hintoncore.models._parameters import copy_parameters
 from hintoncore.models._rows import as_rows, dense_blocks
 from hintoncore.models.associative_memory import AssociativeMemory, as_labels, one_hot
@@ -33,7 +33,9 @@ __all__ = ["DBN", "DirectedLayer"]
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 
-_FILE_KIND = "dbn"
+_FILE = ModelFile(
+    "dbn", "deep belief net", ("sizes", "n_labels", "seed"), ("layers_trained", "epochs_trained", "steps_trained")
+)
 _BLOCK_ROWS = 256
 _UNITS = unit_type("bernoulli", "visible")
 
@@ -524,19 +526,7 @@ class DBN:
         OSError
             If the file cannot be written.
         """
-        save_tensors(
-            path,
-            self.parameters(),
-            kind=_FILE_KIND,
-            metadata={
-                "epochs_trained": self.epochs_trained,
-                "layers_trained": self.layers_trained,
-                "n_labels": self.n_labels,
-                "seed": self.seed,
-                "sizes": list(self.sizes),
-                "steps_trained": self.steps_trained,
-            },
-        )
+        _FILE.save(path, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> DBN:
@@ -549,16 +539,7 @@ class DBN:
         FileFormatError
             If the file is damaged, is no deep belief net, or was written by a newer version.
         """
-        tensors, metadata = load_tensors(path, kind=_FILE_KIND)
-        try:
-            net = cls(metadata["sizes"], metadata["n_labels"], seed=metadata["seed"])
-            net.layers_trained = metadata["layers_trained"]
-            net.epochs_trained = metadata["epochs_trained"]
-            net.steps_trained = metadata["steps_trained"]
-            net.set_parameters(tensors)
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(f"{path}: not a usable deep belief net ({error})") from error
-        return net
+        return _FILE.load(path, cls)
 
     def parameters(self) -> dict[str, Float32Array]:
         """Return the parameter arrays themselves: ``layers.0.up_w`` and so on, then ``top.w`` and its biases."""

@@ -13,8 +13,8 @@ from hintoncore import ops
 from hintoncore._counts import as_count
 from hintoncore._streams import Stream, derive_seed
 from hintoncore.bitmatrix import BitMatrix
-from hintoncore.files import FileFormatError, load_tensors, save_tensors
 from hintoncore.generator import Generator, RngLike, as_generator
+from hintoncore.models._files import ModelFile
 from hintoncore.models._parameters import copy_parameters
 from hintoncore.models.sigmoid_belief_net import SigmoidBeliefNet, layer_log_probability
 from hintoncore.train.schedules import Schedule
@@ -28,7 +28,7 @@ __all__ = ["HelmholtzMachine"]
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 
-_FILE_KIND = "helmholtz"
+_FILE = ModelFile("helmholtz", "Helmholtz machine", ("sizes", "seed"))
 _WEIGHT_STD = 0.1
 
 
@@ -265,17 +265,7 @@ class HelmholtzMachine:
         OSError
             If the file cannot be written.
         """
-        save_tensors(
-            path,
-            self.parameters(),
-            kind=_FILE_KIND,
-            metadata={
-                "epochs_trained": self.epochs_trained,
-                "seed": self.seed,
-                "sizes": list(self.sizes),
-                "steps_trained": self.steps_trained,
-            },
-        )
+        _FILE.save(path, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HelmholtzMachine:
@@ -288,15 +278,7 @@ class HelmholtzMachine:
         FileFormatError
             If the file is damaged, is not a Helmholtz machine, or was written by a newer version.
         """
-        tensors, metadata = load_tensors(path, kind=_FILE_KIND)
-        try:
-            machine = cls(metadata["sizes"], seed=metadata["seed"])
-            machine.epochs_trained = metadata["epochs_trained"]
-            machine.steps_trained = metadata["steps_trained"]
-            machine.set_parameters(tensors)
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(f"{path}: not a usable Helmholtz machine ({error})") from error
-        return machine
+        return _FILE.load(path, cls)
 
     def parameters(self) -> dict[str, Float32Array]:
         """Return the parameter arrays by name: generative ``w0``, ``b0``, ..., recognition ``r0``, ``c0``, ..."""

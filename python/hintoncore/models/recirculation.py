@@ -13,8 +13,8 @@ from hintoncore import ops
 from hintoncore._counts import as_count
 from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import as_int
-from hintoncore.files import FileFormatError, load_tensors, save_tensors
 from hintoncore.generator import Generator
+from hintoncore.models._files import ModelFile
 from hintoncore.models._parameters import copy_parameters
 from hintoncore.models._rows import dense_blocks
 from hintoncore.models.units import BernoulliUnits
@@ -27,7 +27,7 @@ __all__ = ["Recirculation"]
 Float32Array = NDArray[np.float32]
 
 _BLOCK_ROWS = 1024
-_FILE_KIND = "recirculation"
+_FILE = ModelFile("recirculation", "recirculation network", ("n_visible", "n_hidden", "seed"))
 _UNITS = BernoulliUnits()
 
 
@@ -213,14 +213,7 @@ class Recirculation:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one safetensors file, atomically."""
-        metadata = {
-            "epochs_trained": self.epochs_trained,
-            "n_hidden": self.n_hidden,
-            "n_visible": self.n_visible,
-            "seed": self.seed,
-            "steps_trained": self.steps_trained,
-        }
-        save_tensors(path, self.parameters(), kind=_FILE_KIND, metadata=metadata)
+        _FILE.save(path, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Recirculation:
@@ -233,15 +226,7 @@ class Recirculation:
         FileFormatError
             If the file is damaged, is another model's, or was written by a newer version.
         """
-        tensors, metadata = load_tensors(path, kind=_FILE_KIND)
-        try:
-            model = cls(metadata["n_visible"], metadata["n_hidden"], metadata["seed"])
-            model.epochs_trained = metadata["epochs_trained"]
-            model.steps_trained = metadata["steps_trained"]
-            model.set_parameters(tensors)
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(f"{path}: not a usable recirculation network ({error})") from error
-        return model
+        return _FILE.load(path, cls)
 
     def _blocks(self, X: ArrayLike) -> Any:
         return dense_blocks(X, self.n_visible, _BLOCK_ROWS, units=_UNITS)

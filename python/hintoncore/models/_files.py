@@ -1,0 +1,75 @@
+"""Models as files: parameters, the settings that rebuild the model, and how long it was trained."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from numpy.typing import NDArray
+
+from hintoncore.files import FileFormatError, load_tensors, save_tensors
+
+__all__ = ["ModelFile"]
+
+
+class _Model(Protocol):
+    def parameters(self) -> Mapping[str, NDArray[Any]]: ...
+
+    def set_parameters(self, tensors: Mapping[str, NDArray[Any]]) -> None: ...
+
+
+AnyModel = TypeVar("AnyModel", bound=_Model)
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """The file of one kind of model.
+
+    Attributes
+    ----------
+    kind : str
+        What the file calls itself.
+    noun : str
+        What errors call the model.
+    settings : tuple of str
+        Arguments of the constructor that are also attributes: JSON values.
+    counters : tuple of str
+        Attributes to set again on a loaded model: JSON values.
+    arrays : tuple of str
+        Arguments of the constructor that are also attributes: arrays.
+    """
+
+    kind: str
+    noun: str
+    settings: tuple[str, ...]
+    counters: tuple[str, ...] = ("epochs_trained", "steps_trained")
+    arrays: tuple[str, ...] = ()
+
+    def save(self, path: str | os.PathLike[str], model: _Model) -> None:
+        """Write ``model`` atomically; equal models give equal bytes."""
+        arrays = {name: getattr(model, name) for name in self.arrays}
+        metadata = {name: getattr(model, name) for name in (*self.settings, *self.counters)}
+        save_tensors(path, {**arrays, **model.parameters()}, kind=self.kind, metadata=metadata)
+
+    def load(self, path: str | os.PathLike[str], create: Callable[..., AnyModel]) -> AnyModel:
+        """Build the model in ``path`` by ``create``, its class.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        FileFormatError
+            If the file is damaged, is another model's, or was written by a newer version.
+        """
+        tensors, metadata = load_tensors(path, kind=self.kind)
+        try:
+            arrays = {name: tensors[name] for name in self.arrays}
+            model = create(**arrays, **{name: metadata[name] for name in self.settings})
+            for name in self.counters:
+                setattr(model, name, metadata[name])
+            model.set_parameters(tensors)
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileFormatError(f"{path}: not a usable {self.noun} ({error})") from error
+        return model
