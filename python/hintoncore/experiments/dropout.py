@@ -26,7 +26,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "dropout and max-norm": {"input_rate": 0.2, "hidden_rate": 0.5, "max_norm": 2.0},
 }
 FIGURES = {"no dropout": "error_plain", "dropout": "error_dropout", "dropout and max-norm": "error_max_norm"}
-FULL = {"no dropout": 15, "dropout": 80, "dropout and max-norm": 180}
+FULL = {"no dropout": 12, "dropout": 60, "dropout and max-norm": 130}
 WIDTH, HIDDEN_LAYERS = 1024, 3
 
 
