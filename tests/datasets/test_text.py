@@ -112,6 +112,11 @@ def test_windows_do_not_cross_ends() -> None:
     assert part.windows(2).tolist() == [[0, 1], [1, 2], [4, 5], [5, 6]]
     assert part.windows(3).tolist() == [[0, 1, 2], [4, 5, 6]]
     assert part.windows(3).dtype == np.int32
+    padded = part.windows(3, padding=9)
+    assert padded.tolist() == [[9, 9, 0], [9, 0, 1], [0, 1, 2], [9, 9, 3], [9, 9, 4], [9, 4, 5], [4, 5, 6]]
+    assert part.windows(4, padding=9, least=3).tolist() == [[9, 0, 1, 2], [9, 4, 5, 6]]
+    with pytest.raises(ValueError, match="least"):
+        part.windows(2, padding=9, least=3)
     for length in (4, 0, -1):
         with pytest.raises(ValueError, match="length"):
             part.windows(length)

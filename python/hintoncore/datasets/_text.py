@@ -50,22 +50,39 @@ class TextPart:
     def __len__(self) -> int:
         return len(self.words)
 
-    def windows(self, length: int) -> NDArray[np.int32]:
-        """All runs of ``length`` consecutive words within a piece, in their order: [N, length].
+    def windows(self, length: int, *, padding: int | None = None, least: int = 1) -> NDArray[np.int32]:
+        """Runs of ``length`` consecutive words within a piece, in their order: [N, length].
+
+        Parameters
+        ----------
+        length : int >= 1
+        padding : int, optional
+            Stands for the words that are missing at the beginning of a piece, so that every word ends a window. Without
+            it a window has words only.
+        least : int in 1..length
+            Words, no padding, that a window must have.
 
         Raises
         ------
         ValueError
-            If ``length`` is below 1 or there is no such run.
+            If ``length`` or ``least`` is out of range or there is no such run.
         """
-        length = as_count(length, "length")
-        starts = np.concatenate([[0], self.ends[:-1]])
-        room = np.maximum(self.ends - starts - length + 1, 0)
-        if room.sum() == 0:
+        length, least = as_count(length, "length"), as_count(least, "least")
+        if least > length:
+            raise ValueError(f"least: expected at most length, {length}, given {least}")
+        place = np.arange(len(self.words)) - np.repeat(self._starts, self.ends - self._starts)  # in its piece
+        last = np.flatnonzero(place + 1 >= (length if padding is None else least))
+        if len(last) == 0:
             raise ValueError(f"length: expected a length that some piece has, given {length}")
-        within = np.arange(room.sum()) - np.repeat(np.cumsum(room) - room, room)
-        first = np.repeat(starts, room) + within
-        return np.ascontiguousarray(self.words[first[:, None] + np.arange(length)])
+        back = np.arange(1 - length, 1)
+        windows: NDArray[np.int32] = self.words[np.maximum(last[:, None] + back, 0)]
+        if padding is not None:
+            windows[place[last][:, None] + back < 0] = padding
+        return windows
+
+    @property
+    def _starts(self) -> NDArray[np.int64]:
+        return np.concatenate([[0], self.ends[:-1]])
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ from hintoncore.models.boltzmann import BoltzmannMachine
 from hintoncore.models.cf_rbm import CFRBM
 from hintoncore.models.dbm import DBM
 from hintoncore.models.dbn import DBN, DirectedLayer
+from hintoncore.models.gan import GAN
 from hintoncore.models.helmholtz import HelmholtzMachine
 from hintoncore.models.holographic import HolographicMemory
 from hintoncore.models.hopfield import HopfieldNet
 from hintoncore.models.mixture import Mixture
 from hintoncore.models.ngram import InterpolatedNGram, KneserNey
+from hintoncore.models.nplm import NPLM
 from hintoncore.models.rbm import RBM
 from hintoncore.models.recirculation import Recirculation
 from hintoncore.models.sigmoid_belief_net import SigmoidBeliefNet
@@ -21,6 +23,8 @@ __all__ = [
     "CFRBM",
     "DBM",
     "DBN",
+    "GAN",
+    "NPLM",
     "RBM",
     "VAE",
     "AssociativeMemory",

@@ -4,6 +4,7 @@
 learning rule. :class:`ContrastiveDivergence` is the task of the RBM, and ``RBM.fit`` puts the two together.
 """
 
+from hintoncore.train.adversarial import AdversarialLearning
 from hintoncore.train.associative import AssociativeLearning
 from hintoncore.train.autoencoder import AutoencoderLearning
 from hintoncore.train.best import KeepBest
@@ -49,6 +50,7 @@ __all__ = [
     "PCD",
     "CD",
     "GUIDE_MOMENTUM",
+    "AdversarialLearning",
     "AssociativeLearning",
     "AutoencoderLearning",
     "Backpropagation",
