@@ -47,7 +47,7 @@ class ReconstructionBackprop(CreditRule):
     .. [1] G. E. Hinton, "How to do backpropagation in a brain", invited talk, NIPS Deep Learning Workshop, 2007.
     """
 
-    def __init__(self, *, nudge: float = 0.5, feedback_rate: float = 0.1) -> None:
+    def __init__(self, *, nudge: float = 0.5, feedback_rate: float = 1.0) -> None:
         self.nudge = as_number(nudge, "nudge")
         if not 0 < self.nudge <= 1:
             raise ValueError(f"nudge: expected a number in (0, 1], given {nudge}")

@@ -49,7 +49,7 @@ class DifferenceTargetPropagation(CreditRule):
     """
 
     def __init__(
-        self, *, target_rate: float = 1.0, noise: float = 0.1, feedback_rate: float = 0.1, seed: int = 0
+        self, *, target_rate: float = 0.1, noise: float = 0.1, feedback_rate: float = 1.0, seed: int = 0
     ) -> None:
         self.target_rate, self.noise = as_number(target_rate, "target_rate"), as_number(noise, "noise")
         if self.target_rate <= 0:
