@@ -156,6 +156,28 @@ def test_without_connections_above_the_bound_is_the_likelihood() -> None:
     assert dbm_bound(machine, visible, method="exact").bound == pytest.approx(exact, abs=1e-5)
 
 
+def test_a_machine_that_starts_from_an_rbm_has_its_likelihood() -> None:
+    """All of it without weights above; with the small ones of a new machine, nearly. By enumeration."""
+    rbm = RBM(5, 4)
+    rng = np.random.default_rng(7)
+    for array in rbm.parameters().values():
+        array[...] = rng.normal(0, 0.8, array.shape)
+    visible = ref.all_states(5).astype(np.float32)
+    machine = DBM((5, 4, 3), seed=2)
+    small = machine.weights(1).copy()
+    for scale, tolerance in ((0.0, 1e-5), (10.0, 0.01)):
+        machine.weights(1)[...] = np.float32(scale) * small
+        assert machine.start_from(rbm) is machine
+        bound = dbm_bound(machine, visible, method="exact").bound
+        exact = float(visible_log_probabilities(machine).mean())
+        assert bound <= exact + 1e-5
+        assert bound == pytest.approx(rbm.log_likelihood(visible), abs=tolerance)
+    with pytest.raises(ValueError, match="rbm: expected 5 and 4 units"):
+        machine.start_from(RBM(5, 3))
+    with pytest.raises(ValueError, match="rbm: expected binary units"):
+        machine.start_from(RBM(5, 4, visible="gaussian"))
+
+
 @pytest.mark.parametrize("sizes", [(4, 3, 2), (3, 3, 2, 2)], ids=str)
 def test_learning_follows_the_bounds_gradient(sizes: tuple[int, ...]) -> None:
     """One update, 60,000 chains of 40 steps at rate 1, against ``<s s'>`` of data and model by enumeration.
@@ -189,6 +211,44 @@ def test_learning_follows_the_bounds_gradient(sizes: tuple[int, ...]) -> None:
         assert (np.abs(machine.weights(number) - weights[number] - expected) < 6 * error).all()
     mask = machine.connections()
     assert mask is None or not (machine.w * (1 - mask)).any()
+
+
+@pytest.mark.parametrize("kind", ["data", "enhanced"])
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_the_centred_gradient_is_the_plain_one_by_the_chain_rule(
+    sizes: tuple[int, ...], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two machines take one step with the same draws: ``dw`` of centred units, and biases ``b = a - w lambda``."""
+    monkeypatch.setattr(MeanFieldLearning, "tolerance", 0.0)
+    machines = [random_machine(sizes) for _ in range(2)]
+    x = ref.all_states(sizes[0])[[1, 2, 5, 6, 7]].astype(np.float32) if sizes[0] > 2 else np.eye(2, dtype=np.float32)
+    before = {name: array.astype(float) for name, array in machines[0].parameters().items()}
+    hidden = [x, *machines[0].mean_field(x, steps=50, tolerance=0.0)]
+    data_even, data_odd = (np.concatenate(hidden[first::2], axis=1).mean(axis=0) for first in (0, 1))
+    for machine, centred in zip(machines, (False, train.Centring(kind, rate=0.3)), strict=True):
+        settings = settings_of(k=2, persistent=True, batch_size=len(x), n_chains=64, centred=centred)
+        MeanFieldLearning(machine, x, settings, mean_field_steps=50).step(np.arange(len(x)), 0.0)
+    plain, found = ({n: a - before[n] for n, a in machine.parameters().items()} for machine in machines)
+    share = 0.3 * 0.5 if kind == "enhanced" else 0.0  # the model's means are the data's less the biases' gradient
+    mu, lam = data_even - share * plain["b_even"], data_odd - share * plain["b_odd"]
+    dw = plain["w"] - np.outer(plain["b_even"], lam) - np.outer(mu, plain["b_odd"])
+    mask = machines[0].connections()
+    dw = dw if mask is None else dw * mask
+    assert np.abs(dw - plain["w"]).max() > 0.05
+    np.testing.assert_allclose(found["w"], dw, atol=2e-6)
+    np.testing.assert_allclose(found["b_even"], plain["b_even"] - dw @ lam, atol=2e-6)
+    np.testing.assert_allclose(found["b_odd"], plain["b_odd"] - mu @ dw, atol=2e-6)
+
+
+def test_centred_it_learns_digits_without_pretraining() -> None:
+    """Better than an RBM of its first layer, by the bound with exact log Z."""
+    digits = hc.datasets.load("digits")
+    x, held_out = hc.datasets.binarize(digits.train), hc.datasets.binarize(digits.test)
+    machine = DBM((64, 12, 20), seed=1)
+    machine.fit(x, 40, batch_size=20, n_chains=100, learning_rate=0.05, centred=True)
+    rbm = RBM(64, 12, seed=1).fit(x, 50, batch_size=20, persistent=True, learning_rate=0.04)
+    bound = dbm_bound(machine, held_out, method="exact").bound
+    assert bound > rbm.log_likelihood(held_out) + 0.5
 
 
 @pytest.mark.parametrize(("up", "down"), [(2.0, 1.0), (1.0, 2.0), (2.0, 2.0)])
@@ -264,10 +324,10 @@ def test_it_learns_digits_better_than_its_first_layer_alone() -> None:
     assert learned > rbm.log_likelihood(held_out) + 0.5
 
 
-@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize(("binary", "centred"), [(True, False), (False, False), (True, True)])
 @pytest.mark.parametrize("sizes", [(9, 6, 5), (9, 5, 4, 3)], ids=str)
-def test_every_step_can_be_gone_on_from(tmp_path: Path, sizes: tuple[int, ...], binary: bool) -> None:
-    """Of pretraining and of learning, chains included; the short last minibatch and the ends of epochs among them."""
+def test_every_step_can_be_gone_on_from(tmp_path: Path, sizes: tuple[int, ...], binary: bool, centred: bool) -> None:
+    """Of pretraining and of learning, chains and offsets included; short last minibatches and ends of epochs too."""
     x = np.random.default_rng(2).random((50, 9), dtype=np.float32)
     x = (x < 0.4).astype(np.float32) if binary else x
     copies: list[tuple[str, Path]] = []
@@ -295,7 +355,7 @@ def test_every_step_can_be_gone_on_from(tmp_path: Path, sizes: tuple[int, ...], 
             keep = [] if kinds else [Keep(kind)]
             machine.pretrain_layer(number, x, 2, callbacks=keep, resume=kinds.get(kind), **options)
         keep = [] if kinds else [Keep("learning")]
-        return machine.fit(x, 2, n_chains=11, callbacks=keep, resume=kinds.get("learning"), **options)
+        return machine.fit(x, 2, n_chains=11, centred=centred, callbacks=keep, resume=kinds.get("learning"), **options)
 
     whole = machine({})
     assert len(copies) == 8 * len(sizes)
@@ -305,7 +365,7 @@ def test_every_step_can_be_gone_on_from(tmp_path: Path, sizes: tuple[int, ...], 
             np.testing.assert_array_equal(resumed.parameters()[name], array, err_msg=f"{path} {name}")
         assert (resumed.epochs_trained, resumed.steps_trained) == (2, 6)
     with pytest.raises(ValueError, match="mean_field_steps"):
-        whole.fit(x, 2, n_chains=11, mean_field_steps=3, resume=copies[-1][1], **options)
+        whole.fit(x, 2, n_chains=11, centred=centred, mean_field_steps=3, resume=copies[-1][1], **options)
 
 
 def test_save_and_load(tmp_path: Path) -> None:

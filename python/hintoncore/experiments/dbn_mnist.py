@@ -84,7 +84,7 @@ FULL = Settings()
 """The paper's run."""
 
 SHORT = Settings(
-    fine_tuning=((50, 3), (40, 6), (40, 10)),
+    fine_tuning=((20, 3), (15, 6), (15, 10)),
     final_epochs=30,
     bound_epochs=3,
     chains=250,

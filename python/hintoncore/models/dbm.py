@@ -221,6 +221,38 @@ class DBM:
         self.layers_pretrained = max(self.layers_pretrained, number + 1)
         return self
 
+    def start_from(self, rbm: RBM) -> DBM:
+        """Take a trained RBM as the two lowest layers, so that learning goes on from what it has learned.
+
+        The weights above stay as they are, small in a new machine, and their mean input to the first hidden layer is
+        taken off its biases. Without them the machine is the RBM, and the mean field its exact posterior: the
+        variational bound then is the RBM's log-likelihood.
+
+        Parameters
+        ----------
+        rbm : RBM
+            Of binary units, with this machine's first two sizes.
+
+        Returns
+        -------
+        DBM
+            This machine.
+
+        Raises
+        ------
+        ValueError
+            If the RBM has other sizes or units.
+        """
+        if (rbm.n_visible, rbm.n_hidden) != self.sizes[:2]:
+            raise ValueError(f"rbm: expected {self.sizes[0]} and {self.sizes[1]} units, given {rbm!r}")
+        if not rbm.visible_units.name == rbm.hidden_units.name == "bernoulli":
+            raise ValueError(f"rbm: expected binary units, given {rbm!r}")
+        self.weights(0)[...] = rbm.w
+        self.biases(0)[...] = rbm.b_vis
+        above = self.weights(1) @ ops.sigmoid(np.ascontiguousarray(self.biases(2)))
+        self.biases(1)[...] = rbm.b_hid - above
+        return self
+
     def fit(
         self,
         X: ArrayLike | BitMatrix,

@@ -29,7 +29,7 @@ from hintoncore.ops import CDGradient
 if TYPE_CHECKING:
     from hintoncore.models.rbm import RBM
 
-__all__ = ["Centring", "GradientUpdate", "Sparsity", "centring"]
+__all__ = ["Centring", "GradientUpdate", "Sparsity", "centring", "move_average"]
 
 Float32Array = NDArray[np.float32]
 Velocity = tuple[Float32Array, Float32Array, Float32Array]
@@ -169,7 +169,7 @@ class GradientUpdate:
         left: list[Float32Array] = []
         right: list[Float32Array] = []
         if self._sparsity is not None and self.activity is not None:
-            _move(self.activity, 1.0 - self._sparsity.decay, gradient.data_hid)
+            move_average(self.activity, 1.0 - self._sparsity.decay, gradient.data_hid)
             pull = np.float32(self._sparsity.cost) * (self.activity - np.float32(self._sparsity.target))
             left, right = [gradient.data_vis], [pull]
             grad_hid = grad_hid - pull
@@ -223,10 +223,10 @@ class GradientUpdate:
         if self._centring.offsets == "enhanced":
             visible = np.float32(0.5) * (visible + gradient.model_vis)
             hidden = np.float32(0.5) * (hidden + gradient.model_hid)
-        _move(self.offsets[0], self._centring.rate, visible)
-        _move(self.offsets[1], self._centring.rate, hidden)
+        move_average(self.offsets[0], self._centring.rate, visible)
+        move_average(self.offsets[1], self._centring.rate, hidden)
 
 
-def _move(average: Float32Array, rate: float, value: Float32Array) -> None:
+def move_average(average: Float32Array, rate: float, value: Float32Array) -> None:
     """Move an exponential average in place."""
     average += np.float32(rate) * (value - average)

@@ -16,7 +16,8 @@ from hintoncore.models._parameters import copy_parameters
 from hintoncore.models.units import unit_type
 from hintoncore.train._saved_state import load_progress, load_velocity, progress, with_velocity
 from hintoncore.train.contrastive import CDSettings
-from hintoncore.train.data import TrainingRows
+from hintoncore.train.data import TrainingRows, evenly_spaced
+from hintoncore.train.gradient_update import move_average
 
 if TYPE_CHECKING:
     from hintoncore.models.dbm import DBM
@@ -26,6 +27,7 @@ __all__ = ["DoubledRBM", "DoubledRBMLearning", "MeanFieldLearning"]
 Float32Array = NDArray[np.float32]
 
 _WEIGHT_STD = 0.01
+_MONITORED_ROWS = 1000
 _UNITS = unit_type("bernoulli", "visible")
 
 
@@ -154,6 +156,10 @@ class MeanFieldLearning:
     The gradient is that of the variational bound: ``<even odd^T>`` under the mean field of the data minus the same
     under persistent chains, which advance by block Gibbs steps.
 
+    With centring the gradient is that of a machine whose units have their mean activities subtracted ([2]_; [3]_,
+    section 4), as :class:`hintoncore.train.Centring` says it for an RBM: layers above do not first have to learn their
+    own offset, and the machine needs no pretraining.
+
     Parameters
     ----------
     model : DBM
@@ -166,6 +172,9 @@ class MeanFieldLearning:
     References
     ----------
     .. [1] R. Salakhutdinov, G. E. Hinton, "Deep Boltzmann machines", AISTATS 2009, algorithm 1.
+    .. [2] G. Montavon, K.-R. Mueller, "Deep Boltzmann machines and the centering trick", in: Neural Networks: Tricks of
+           the Trade, LNCS 7700, 2012.
+    .. [3] J. Melchior, A. Fischer, L. Wiskott, "How to center deep Boltzmann machines", JMLR 17, 2016.
     """
 
     tolerance = 1e-3
@@ -184,6 +193,12 @@ class MeanFieldLearning:
         chains_rng = Generator(derive_seed(model.seed, Stream.CHAINS, self._session))
         self._chains = model.initial_chains(settings.n_chains, chains_rng)
         self._mask = model.connections()
+        self._offsets: tuple[Float32Array, Float32Array] | None = None
+        if settings.centring is not None:
+            data = self._rows.batch(evenly_spaced(self.n_rows, _MONITORED_ROWS))
+            visible = data.to_dense() if isinstance(data, BitMatrix) else data
+            even, odd = model.mean_field_block(visible, mean_field_steps, self.tolerance)
+            self._offsets = np.concatenate([visible, even], axis=1).mean(axis=0), odd.mean(axis=0)
 
     @property
     def n_rows(self) -> int:
@@ -216,11 +231,19 @@ class MeanFieldLearning:
         rate = -learning_rate / len(model_odd)
         ops.outer_update(self._chains, model_odd, velocity["w"], velocity["b_odd"], rate=rate)
         data_even = np.concatenate([visible.mean(axis=0), even.mean(axis=0)])
-        velocity["b_even"] += np.float32(learning_rate) * (data_even - self._chains.to_dense().mean(axis=0))
+        model_even = self._chains.to_dense().mean(axis=0)
+        velocity["b_even"] += np.float32(learning_rate) * (data_even - model_even)
+        if self._offsets is not None:
+            data, chains = (data_even, odd.mean(axis=0)), (model_even, model_odd.mean(axis=0))
+            self._centre(data, chains, learning_rate)
         if self._mask is not None:
             velocity["w"] *= self._mask
         for name, parameter in model.parameters().items():
             parameter += velocity[name]
+        if self._offsets is not None:  # so that the centred machine's own biases move by their velocities
+            mu, lam = self._offsets
+            model.b_even -= velocity["w"] @ lam
+            model.b_odd -= mu @ velocity["w"]
         model.steps_trained += 1
         down = ops.linear(odd, np.ascontiguousarray(model.w[:n].T), model.biases(0), activation="sigmoid")
         return {"reconstruction_error": float(np.mean(np.square(visible - down)))}
@@ -254,7 +277,10 @@ class MeanFieldLearning:
             **progress(self.model, self._session, self._rng),
             "layers_pretrained": self.model.layers_pretrained,
         }
-        return {**with_velocity(self.model.parameters(), self._velocity), "chains": self._chains.words}, counters
+        tensors = {**with_velocity(self.model.parameters(), self._velocity), "chains": self._chains.words}
+        if self._offsets is not None:
+            tensors.update({"offsets.even": self._offsets[0], "offsets.odd": self._offsets[1]})
+        return tensors, counters
 
     def load_state(self, tensors: Mapping[str, NDArray[Any]], counters: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned.
@@ -267,5 +293,22 @@ class MeanFieldLearning:
         copy_parameters(self.model.parameters(), tensors)
         load_velocity(self._velocity, tensors)
         self._chains = BitMatrix(tensors["chains"], self._chains.batch)
+        if self._offsets is not None:
+            self._offsets = tensors["offsets.even"].copy(), tensors["offsets.odd"].copy()
         self._session, self._rng = load_progress(self.model, counters)
         self.model.layers_pretrained = counters["layers_pretrained"]
+
+    def _centre(
+        self, data: tuple[Float32Array, Float32Array], chains: tuple[Float32Array, Float32Array], rate: float
+    ) -> None:
+        """Move the offsets to the means of even and odd units, then make the weights' gradient the centred one."""
+        assert self.settings.centring is not None
+        assert self._offsets is not None
+        for average, given, free in zip(self._offsets, data, chains, strict=True):
+            enhanced = self.settings.centring.offsets == "enhanced"
+            mean = np.float32(0.5) * (given + free) if enhanced else given
+            move_average(average, self.settings.centring.rate, mean)
+        mu, lam = self._offsets
+        (even, odd), (free_even, free_odd) = data, chains
+        left, right = np.stack([even - free_even, mu]), np.stack([lam, odd - free_odd])
+        ops.outer_update(left, right, self._velocity["w"], rate=-rate)
