@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hintoncore.experiments._framework import Run
 if TYPE_CHECKING:
     from hintoncore import nn
     from hintoncore.models import DeepAutoencoder
+    from hintoncore.train import Callback
 
 __all__ = ["fine_tune"]
 
@@ -23,11 +25,12 @@ def fine_tune(
     name: str,
     model: DeepAutoencoder,
     X: Float32Array,
-    validation: Float32Array,
+    validation: Float32Array | None,
     *,
     optimiser: nn.Optimiser,
     epochs: int,
     batch_size: int,
+    callbacks: Sequence[Callback] = (),
 ) -> list[dict[str, Any]]:
     """Fine-tune with a checkpoint ``NAME.safetensors`` at each epoch; return the records of the epochs."""
     from hintoncore.train import Checkpoint, Trainer
@@ -35,7 +38,7 @@ def fine_tune(
 
     file = f"{name}.safetensors"
     task = AutoencoderLearning(model, X, optimiser=optimiser, validation=validation)
-    trainer = Trainer(task, batch_size=batch_size, callbacks=[*run.callbacks(), Checkpoint(run.out / file)])
+    trainer = Trainer(task, batch_size=batch_size, callbacks=[*run.callbacks(), *callbacks, Checkpoint(run.out / file)])
     checkpoint = run.checkpoint(file)
     if checkpoint is not None:
         trainer.load_checkpoint(checkpoint)

@@ -42,12 +42,10 @@ def sweeps_to_learn(
 
 def cosines(model: Recirculation, rows: Any) -> dict[str, float]:
     """Cosine of the angle between recirculation's update and backpropagation's, for each matrix."""
-    ours, theirs = model.update_direction(rows, REGRESSION), model.descent_direction(rows)
-    return {name: _cosine(ours[name], theirs[name]) for name in ("w_up", "w_down")}
+    from hintoncore import nn
 
-
-def _cosine(a: Any, b: Any) -> float:
-    return float(np.vdot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b)))
+    ours = model.update_direction(rows, REGRESSION)
+    return nn.alignment({name: ours[name] for name in ("w_up", "w_down")}, model.descent_direction(rows))
 
 
 def run(run: Run) -> dict[str, float]:

@@ -58,7 +58,7 @@ class Settings:
     greedy_epochs: int = 10
     epochs: int = 25
     batch_size: int = 100
-    learning_rate: float = 0.1
+    learning_rate: float = 0.2
     nudge: float = 0.5
 
 
