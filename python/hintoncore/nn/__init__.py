@@ -28,8 +28,10 @@ from hintoncore.nn.layers import Dropout, Embedding, Layer, LayerNorm, Linear
 from hintoncore.nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from hintoncore.nn.network import Parallel, Sequential, load, save
 from hintoncore.nn.optimisers import SGD, Adam, Momentum, Nesterov, Optimiser, RMSprop
+from hintoncore.nn.recurrent import RNN
 
 __all__ = [
+    "RNN",
     "SGD",
     "Adam",
     "BinaryCrossEntropy",

@@ -22,6 +22,10 @@ __all__ = [
     "layer_norm_backward",
     "linear",
     "linear_backward",
+    "rnn",
+    "rnn_backward",
+    "rnn_inputs",
+    "rnn_inputs_backward",
     "sigmoid",
     "softmax_cross_entropy",
     "softplus",
@@ -108,3 +112,33 @@ def softplus(x: Array) -> Array:
     """See :func:`hintoncore.ops.softplus`."""
     y: Array = (reference if _exact(x) else ops).softplus(x)
     return y
+
+
+def rnn(z: Array, w_h: Array, h0: Array | None, activation: str, *, last_only: bool) -> Array:
+    """See :func:`hintoncore.ops.rnn`."""
+    h: Array = (reference if _exact(w_h) else ops).rnn(z, w_h, h0=h0, activation=activation, last_only=last_only)
+    return h
+
+
+def rnn_inputs(
+    x: Array, w_x: Array, b: Array, w_h: Array, h0: Array | None, activation: str, *, last_only: bool
+) -> Array:
+    """See :func:`hintoncore.ops.rnn_inputs`."""
+    module = reference if _exact(w_h) else ops
+    h: Array = module.rnn_inputs(x, w_x, b, w_h, h0=h0, activation=activation, last_only=last_only)
+    return h
+
+
+def rnn_backward(h: Array, w_h: Array, dh: Array, h0: Array | None, activation: str) -> tuple[Array, Array, Array]:
+    """See :func:`hintoncore.ops.rnn_backward`."""
+    dz, dw_h, dh0 = (reference if _exact(w_h) else ops).rnn_backward(h, w_h, dh, h0=h0, activation=activation)
+    return dz, dw_h, dh0
+
+
+def rnn_inputs_backward(
+    h: Array, x: Array, w_h: Array, dh: Array, h0: Array | None, activation: str
+) -> tuple[Array, Array, Array, Array]:
+    """See :func:`hintoncore.ops.rnn_inputs_backward`."""
+    module = reference if _exact(w_h) else ops
+    dw_x, db, dw_h, dh0 = module.rnn_inputs_backward(h, x, w_h, dh, h0=h0, activation=activation)
+    return dw_x, db, dw_h, dh0
