@@ -255,17 +255,18 @@ static void gemm_flush(const GemmBlockArgs* g, const float* tile, int64_t row, i
         }
 }
 
-// c = activation(alpha * c + bias) on a tile that has just been written.
-static void gemm_finish(const GemmBlockArgs* g, int64_t row, int64_t rows, int64_t column, int64_t columns) {
-    float* c = g->c + row * g->c_stride + column;
-    const float* bias = g->bias ? g->bias + column : nullptr;
+// c = activation(alpha * c + bias) on a tile that has just been written; the biases are those of its columns, or rows.
+static void gemm_finish(const GemmBlockArgs* g, float* c, int64_t rows, int64_t columns, const float* bias,
+                        const float* row_bias) {
     const vf alpha = set1(g->alpha);
-    for (int64_t r = 0; r < rows; ++r, c += g->c_stride)
+    for (int64_t r = 0; r < rows; ++r, c += g->c_stride) {
+        const vf same = row_bias ? set1(row_bias[r]) : zero();
         for (int64_t j = 0; j < columns; j += kLanes) {
             const vm mask = first_lanes(columns - j < kLanes ? static_cast<int>(columns - j) : kLanes);
-            const vf x = mul_add(alpha, load_masked(c + j, mask), bias ? load_masked(bias + j, mask) : zero());
+            const vf x = mul_add(alpha, load_masked(c + j, mask), bias ? load_masked(bias + j, mask) : same);
             store_masked(c + j, mask, activate(g->activation, x));
         }
+    }
 }
 
 // One tile of C, by way of a buffer where the tile does not fit C as it lies; then bias and activation, if it is time.
@@ -287,10 +288,42 @@ static inline void gemm_one(const GemmBlockArgs* g, GemmTile tile, GemmOperands&
         gemm_flush(g, edge, row, rows, column, columns);
     }
     if (!g->finish) return;
+    const float* bias = g->bias ? g->bias + (g->c_transposed ? row : column) : nullptr;
     if (g->c_transposed)
-        gemm_finish(g, column, columns, row, rows);
+        gemm_finish(g, g->c + column * g->c_stride + row, columns, rows, bias, nullptr);
     else
-        gemm_finish(g, row, rows, column, columns);
+        gemm_finish(g, g->c + row * g->c_stride + column, rows, columns, bias, nullptr);
+}
+
+// The same where the columns of C lie in runs. Rows innermost: neighbouring runs may share a line of memory, and a load
+// would wait for the store before it.
+static void gemm_one_in_runs(const GemmBlockArgs* g, GemmTile tile, GemmOperands& o, float* c, int rows, int columns,
+                             const GemmRun* run, const float* row_bias) {
+    alignas(64) float edge[kGemmRows * kGemmColumns + kLanes];
+    if (run->length == kGemmColumns) {
+        o.c = c + run->offset;
+        o.c_stride = g->c_stride;
+        o.accumulate = g->accumulate;
+        tile(o);
+        if (g->finish) gemm_finish(g, o.c, rows, columns, nullptr, row_bias);
+        return;
+    }
+    o.c = edge;
+    o.c_stride = kGemmColumns;
+    o.accumulate = 0;
+    tile(o);
+    for (int done = 0; done < columns; done += run->length, ++run) {
+        for (int j = 0; j < run->length; j += kLanes) {
+            const vm mask = first_lanes(run->length - j);
+            const float* from = edge + run->first + j;
+            float* to = c + run->offset + j;
+            for (int r = 0; r < rows; ++r, from += kGemmColumns, to += g->c_stride) {
+                const vf x = load(from);
+                store_masked(to, mask, g->accumulate ? add(load_masked(to, mask), x) : x);
+            }
+        }
+        if (g->finish) gemm_finish(g, c + run->offset, rows, run->length, nullptr, row_bias);
+    }
 }
 
 // The only row tile there is: B is read in place, but for what does not lie along the lanes, which is packed in `scratch`.
@@ -340,6 +373,7 @@ static void gemm_block(const GemmBlockArgs* g) {
     o.kc = g->kc;
     o.b_stride = kGemmColumns;
     o.ahead_step = share;
+    const GemmRun* runs = g->c_runs;
     for (int64_t j = 0; j < g->n; j += kGemmColumns) {
         const int columns = g->n - j < kGemmColumns ? static_cast<int>(g->n - j) : kGemmColumns;
         const GemmTile* of_rows = columns <= kLanes ? kTilesNarrow.of_rows : kTilesPacked.of_rows;
@@ -350,8 +384,14 @@ static void gemm_block(const GemmBlockArgs* g) {
             const int64_t row = gemm_tile_row(g->m, g->n_tiles, t);
             const int rows = static_cast<int>(gemm_tile_row(g->m, g->n_tiles, t + 1) - row);
             o.a = g->a + row * g->kc;
-            gemm_one(g, of_rows[rows], o, row, rows, j, columns);
+            if (runs)
+                gemm_one_in_runs(g, of_rows[rows], o, g->c + row * g->c_stride, rows, columns, runs,
+                                 g->row_bias ? g->row_bias + row : nullptr);
+            else
+                gemm_one(g, of_rows[rows], o, row, rows, j, columns);
         }
+        if (runs)
+            for (int done = 0; done < columns; ++runs) done += runs->length;
     }
 }
 

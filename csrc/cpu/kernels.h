@@ -355,6 +355,9 @@ struct GemmBlockArgs {
     float alpha;
     const float* bias;  // of the columns of C as it lies in memory; null: none
     int activation;     // hc_activation
+    // Of a C whose columns are not side by side; with packed panels only.
+    const GemmRun* c_runs;  // runs of each panel's columns, one panel after the other; null: they are
+    const float* row_bias;  // of the rows of C; null: none
 };
 
 // Steps of a recurrent layer for one tile of the batch: h_t = f(z_t + x_t w_x + bias + h_{t-1} w_h). Absent terms are null.

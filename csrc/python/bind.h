@@ -10,6 +10,7 @@ void bind_ais(pybind11::module_& m);
 void bind_bench(pybind11::module_& m);
 void bind_bits(pybind11::module_& m);
 void bind_cf(pybind11::module_& m);
+void bind_conv(pybind11::module_& m);
 void bind_elementwise(pybind11::module_& m);
 void bind_graph(pybind11::module_& m);
 void bind_layers(pybind11::module_& m);

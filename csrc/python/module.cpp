@@ -32,6 +32,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     hc_python::bind_bench(m);
     hc_python::bind_bits(m);
     hc_python::bind_cf(m);
+    hc_python::bind_conv(m);
     hc_python::bind_elementwise(m);
     hc_python::bind_graph(m);
     hc_python::bind_layers(m);

@@ -76,6 +76,27 @@ def cf_settle(
     step: int,
 ) -> None: ...
 
+# bind_conv.cpp: strides and paddings of rows and of columns
+def conv2d(
+    x: NDArray[np.float32],
+    w: NDArray[np.float32],
+    b: NDArray[np.float32] | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    activation: int,
+    out: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]: ...
+def conv2d_backward(
+    x: NDArray[np.float32],
+    w: NDArray[np.float32],
+    y: NDArray[np.float32],
+    dy: NDArray[np.float32],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    activation: int,
+    out: tuple[NDArray[np.float32] | None, NDArray[np.float32] | None, NDArray[np.float32] | None] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
+
 # bind_random.cpp
 def philox4x32_10(counters: NDArray[np.uint32], key: NDArray[np.uint32]) -> NDArray[np.uint32]: ...
 def uniform(seed: int, offset: int, n: int) -> NDArray[np.float32]: ...

@@ -451,6 +451,50 @@ typedef struct hc_linear_backward_args {
 } hc_linear_backward_args;
 HC_API hc_status hc_linear_backward(const hc_linear_backward_args* args);
 
+/* ---- convolution ---------------------------------------------------------------------------------------------------- */
+
+/* Sizes of a two-dimensional convolution (cross-correlation, as in the field). The output has
+ * (height + 2 padding_y - kernel_height) / stride_y + 1 rows, rounded down, and columns alike; both at least 1. */
+typedef struct hc_conv2d_shape {
+    int64_t batch, channels, height, width;
+    int64_t out_channels, kernel_height, kernel_width;
+    int64_t stride_y, stride_x;   /* >= 1 */
+    int64_t padding_y, padding_x; /* >= 0: rows and columns of zeros on each side */
+} hc_conv2d_shape;
+
+/* out[n, o, y, x] = activation(bias[o] + sum over c, i, j of
+ *                              w[o, c, i, j] input[n, c, y stride_y + i - padding_y, x stride_x + j - padding_x]).
+ * The matrix of patches is never stored: beside `out`, memory is at most some 8 MB and a copy of the padded rows that
+ * these hold. The order of summation depends on channels and kernel alone. `out` must not overlap an input. */
+typedef struct hc_conv2d_args {
+    size_t struct_size;
+    hc_conv2d_shape shape;
+    const float* x;    /* [batch, channels, height, width] */
+    const float* w;    /* [out_channels, channels, kernel_height, kernel_width] */
+    const float* bias; /* [out_channels], or NULL */
+    int activation;    /* hc_activation */
+    float* out;        /* [batch, out_channels, out_height, out_width] */
+    int threads;
+} hc_conv2d_args;
+HC_API hc_status hc_conv2d(const hc_conv2d_args* args);
+
+/* Its gradients, from y = out and the gradient dy that arrives at it. Outputs must not overlap inputs or each other. A NULL
+ * output is not computed. Memory as above, and with an activation one more array of the size of dy. */
+typedef struct hc_conv2d_backward_args {
+    size_t struct_size;
+    hc_conv2d_shape shape;
+    const float* x;
+    const float* w;
+    const float* y; /* like out; may be NULL without an activation */
+    const float* dy;
+    int activation; /* hc_activation */
+    float* dx;      /* like x, or NULL */
+    float* dw;      /* like w, or NULL */
+    float* db;      /* [out_channels], or NULL */
+    int threads;
+} hc_conv2d_backward_args;
+HC_API hc_status hc_conv2d_backward(const hc_conv2d_backward_args* args);
+
 /* ---- functions of one variable -------------------------------------------------------------------------------------- */
 
 typedef enum hc_function {

@@ -7,6 +7,7 @@ while a kernel runs.
 """
 
 from ._cf import CFOptimiser, CFParameters, Ratings, cf_conditional, cf_hidden, cf_settle, cf_update, cf_visible
+from ._conv import conv2d, conv2d_backward
 from ._dense import exp, linear, linear_backward, log, matmul, sigmoid, softplus, tanh
 from ._gradient import CDGradient, cd_gradient, weight_update
 from ._graph import dense_gibbs, graph_gibbs
@@ -32,6 +33,8 @@ __all__ = [
     "cf_settle",
     "cf_update",
     "cf_visible",
+    "conv2d",
+    "conv2d_backward",
     "dense_gibbs",
     "dropout",
     "embedding",

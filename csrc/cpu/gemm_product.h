@@ -1,0 +1,153 @@
+// The loops of a matrix product around gemm_block: K blocks, parts of the columns, groups of rows. Where the operands come
+// from, and so how they are packed, is the caller's.
+#pragma once
+
+#include <stdint.h>
+
+#include <algorithm>
+
+#include "cpu/ceil_div.h"
+#include "cpu/dispatch.h"
+#include "cpu/gemm_grid.h"
+#include "cpu/thread_pool.h"
+#include "cpu/workspace.h"
+#include "hintoncore/hintoncore.h"
+
+namespace hc {
+
+// The length of a K block: equal parts of at most kGemmDepth, the longest chain of multiply-adds and the depth of what is
+// packed at a time. Long, because C is read and written once a block; bounded, because a panel of B and a tile of A of
+// this depth share L1 and a part of L2, and for the sake of rounding. It sets the order of summation, so it depends on k
+// alone.
+constexpr int64_t kGemmDepth = 1024;
+inline int64_t gemm_depth(int64_t k) { return ceil_div(ceil_div(k, ceil_div(k, kGemmDepth)), 8) * 8; }
+
+// One K block of rows m0 .. m0 + m and columns n0 .. n0 + n of a product.
+struct GemmPart {
+    int64_t k0, kc, m0, m, n0, n;
+};
+
+// Where a product goes: c = activation(alpha * product + bias).
+struct GemmOutput {
+    float* c;
+    int64_t ldc;
+    bool transposed = false;
+    const GemmGrid* columns = nullptr;  // where the columns of C lie; null: side by side
+    const float* bias = nullptr;        // of the columns of C, those of memory; null: none
+    const float* row_bias = nullptr;    // of its rows, with a grid of columns
+    float alpha = 1.0f;
+    int activation = HC_ACTIVATION_NONE;
+};
+
+// Operands has
+//   void prepare(part, workspace): before a part of B is packed;
+//   int64_t strips(part), void pack_strip(part, strip, out): pieces of B, into panels [kc, gemm_columns];
+//   void pack_tile(part, row, rows, out): rows row .. row + rows of A, [kc, rows];
+//   const float* in_place(part, column, args): for a product of few rows, whose B is not packed: its layout, and the address.
+template <class Operands>
+class GemmProduct {
+   public:
+    GemmProduct(const KernelTable& kernel, const Operands& operands, const GemmOutput& output, int threads)
+        : kernel_(kernel), operands_(operands), output_(output), threads_(threads) {}
+
+    // Packs at most `packed_floats` of B at a time, or nothing of it.
+    void run(int64_t m, int64_t n, int64_t k, int64_t packed_floats, bool in_place) {
+        const int64_t depth = gemm_depth(k), width = kernel_.gemm_columns;
+        const int64_t n_step = in_place ? n : std::min(n, std::max<int64_t>(packed_floats / depth / width, 1) * width);
+        // A is packed a block for every thread at a time, so that it is still in L2 when it is used.
+        const int64_t tile = kernel_.gemm_rows;
+        const int64_t block_rows = std::max<int64_t>(kernel_.gemm_block_floats / std::min(depth, k) / tile, 1) * tile;
+        const int64_t groups = ceil_div(m, block_rows * threads_), group_rows = ceil_div(m, groups);
+        const int64_t blocks = ceil_div(group_rows, block_rows);
+        k_ = k;
+        Workspace workspace;
+        float* a = workspace.take<float>(group_rows * std::min(depth, k));
+        float* b = in_place ? nullptr : workspace.take<float>(ceil_div(n_step, width) * width * std::min(depth, k));
+        for (int64_t k0 = 0; k0 < k; k0 += depth)
+            for (int64_t n0 = 0; n0 < n; n0 += n_step)
+                for (int64_t m0 = 0; m0 < m; m0 += group_rows) {
+                    const GemmPart part{k0, std::min(depth, k - k0), m0, std::min(group_rows, m - m0),
+                                        n0, std::min(n_step, n - n0)};
+                    pack(part, a, m0 == 0 ? b : nullptr);
+                    multiply(part, blocks, a, b);
+                }
+    }
+
+   private:
+    int64_t tiles(const GemmPart& part) const { return ceil_div(part.m, kernel_.gemm_rows); }
+    int64_t panels(const GemmPart& part) const { return ceil_div(part.n, kernel_.gemm_columns); }
+
+    // Packs the part's A, and its B unless `b` is null, in one go.
+    void pack(const GemmPart& part, float* a, float* b) {
+        Workspace workspace;
+        if (b) operands_.prepare(part, workspace);
+        const int64_t strips = b ? operands_.strips(part) : 0, n_tiles = tiles(part);
+        parallel_for(strips + n_tiles, threads_, [&](int64_t task) {
+            if (task < strips) return operands_.pack_strip(part, task, b);
+            const int64_t row = gemm_tile_row(part.m, n_tiles, task - strips);
+            const int64_t end = gemm_tile_row(part.m, n_tiles, task - strips + 1);
+            operands_.pack_tile(part, row, static_cast<int>(end - row), a + row * part.kc);
+        });
+    }
+
+    // Blocks of row tiles times ranges of panels; `blocks` of the former unless there are too few tasks.
+    void multiply(const GemmPart& part, int64_t blocks, const float* a, const float* b) const {
+        const int64_t width = kernel_.gemm_columns, n_tiles = tiles(part), n_panels = panels(part);
+        const int64_t wanted = threads_ > 1 ? threads_ * kTasksPerThread : 1;
+        const int64_t ranges = std::min(n_panels, ceil_div(wanted, blocks));
+        blocks = std::min(n_tiles, std::max(blocks, ceil_div(wanted, ranges)));
+        parallel_for(blocks * ranges, threads_, [&](int64_t task) {
+            const int64_t block = task / ranges, range = task % ranges;
+            const int64_t j = n_panels * range / ranges * width, end = n_panels * (range + 1) / ranges * width;
+            Workspace workspace;
+            GemmBlockArgs g{};
+            g.m = part.m;
+            g.n = std::min(end, part.n) - j;
+            g.kc = part.kc;
+            g.n_tiles = n_tiles;
+            g.tile_begin = n_tiles * block / blocks;
+            g.tile_end = n_tiles * (block + 1) / blocks;
+            g.a = a;
+            g.b_packed = b != nullptr;
+            if (b) {
+                g.b = b + j * part.kc;
+            } else {
+                g.b = operands_.in_place(part, j, g);
+                g.scratch = workspace.take<float>(part.kc * width);
+            }
+            place(part, j, g, workspace);
+            g.accumulate = part.k0 > 0;
+            g.finish = part.k0 + part.kc == k_ && (output_.alpha != 1.0f || output_.bias || output_.row_bias ||
+                                                   output_.activation != HC_ACTIVATION_NONE);
+            g.alpha = output_.alpha;
+            g.activation = output_.activation;
+            kernel_.gemm_block(&g);
+        });
+    }
+
+    // Where columns j .. j + g.n of the part go.
+    void place(const GemmPart& part, int64_t j, GemmBlockArgs& g, Workspace& workspace) const {
+        g.c_stride = output_.ldc;
+        if (output_.columns) {
+            g.c = output_.c + part.m0 * output_.ldc;
+            g.c_runs = panel_runs(*output_.columns, part.n0 + j, g.n, kernel_.gemm_columns, workspace);
+            g.row_bias = output_.row_bias ? output_.row_bias + part.m0 : nullptr;
+            return;
+        }
+        const int64_t row = output_.transposed ? part.n0 + j : part.m0,
+                      column = output_.transposed ? part.m0 : part.n0 + j;
+        g.c = output_.c + row * output_.ldc + column;
+        g.c_transposed = output_.transposed;
+        g.bias = output_.bias ? output_.bias + column : nullptr;
+    }
+
+    static constexpr int64_t kTasksPerThread = 8;  // enough for a thread that was interrupted to be helped out
+
+    const KernelTable& kernel_;
+    Operands operands_;
+    const GemmOutput output_;
+    const int threads_;
+    int64_t k_ = 0;
+};
+
+}  // namespace hc
