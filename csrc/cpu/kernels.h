@@ -335,6 +335,37 @@ struct GemmPackPanelsArgs {
     ptrdiff_t panel_stride;
 };
 
+// Columns of a matrix, or steps of k, that are neighbours in memory.
+struct GemmRun {
+    int32_t first, length;
+    int64_t offset;  // of the first one
+};
+
+// One panel of op(B) that is nowhere stored: element (k, column j) at src[lead[k] + position of j], or with the roles of k
+// and j exchanged at src[position of k + lead[j]] when transposed. Runs cover all columns, or all rows, in order.
+struct GemmGatherArgs {
+    const float* src;
+    const int64_t* lead;  // [rows]; transposed: [columns]
+    const GemmRun* runs;
+    int n_runs;
+    int64_t limit;  // offsets of runs below this one are those of floats that may be read, whatever the lead
+    int transposed;
+    int columns;   // 1 .. gemm_columns
+    int64_t rows;  // of op(B)
+    float* out;    // [rows, gemm_columns], columns past the last undefined or zero
+};
+
+// Weights [n_k, channels, taps] to a packed row tile for each tap: out[tap][k][row] = w[k * stride + row * taps + tap].
+struct ConvPackArgs {
+    const float* w;
+    ptrdiff_t stride;
+    int64_t taps;        // floats from a channel to the next
+    int64_t begin, end;  // taps to pack
+    int rows;            // 1 .. gemm_rows
+    int64_t kc;
+    float* out;  // [end - begin, kc, rows]
+};
+
 // Row tiles tile_begin .. tile_end of C[m, n] (+)= A[m, kc] B[kc, n], and on the last K block
 // C = activation(alpha * C + bias).
 struct GemmBlockArgs {
