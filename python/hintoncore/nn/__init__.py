@@ -26,6 +26,7 @@ from hintoncore.nn.feedback import FeedbackNetwork
 from hintoncore.nn.gradient_check import GradientCheck, check_gradients
 from hintoncore.nn.layers import Dropout, Embedding, Layer, LayerNorm, Linear
 from hintoncore.nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from hintoncore.nn.maxout import Maxout
 from hintoncore.nn.network import Parallel, Sequential, load, save
 from hintoncore.nn.optimisers import SGD, Adam, Momentum, Nesterov, Optimiser, RMSprop
 from hintoncore.nn.recurrent import RNN
@@ -43,6 +44,7 @@ __all__ = [
     "LayerNorm",
     "Linear",
     "Loss",
+    "Maxout",
     "MeanSquaredError",
     "Momentum",
     "Nesterov",
