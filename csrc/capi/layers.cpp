@@ -134,7 +134,7 @@ hc_status hc_embedding_add(float* table, int64_t rows, int64_t columns, const in
         hc::require_pointer(source, "source");
         hc::require(std::isfinite(scale), "scale: expected a finite number");
         hc::require_apart(table, rows * columns, "table", source, n * columns, "source");
-        hc::embedding_add(table, rows, columns, index, n, source, scale, threads);
+        hc::embedding_add(table, columns, index, n, source, scale, threads);
     });
 }
 

@@ -1,11 +1,11 @@
 #include "cpu/embedding.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "cpu/dispatch.h"
 #include "cpu/row_tiles.h"
 #include "cpu/thread_pool.h"
+#include "cpu/workspace.h"
 
 namespace hc {
 
@@ -18,23 +18,48 @@ void embedding(const float* table, int64_t columns, const int32_t* index, int64_
     });
 }
 
-void embedding_add(float* table, int64_t rows, int64_t columns, const int32_t* index, int64_t n, const float* source,
-                   float scale, int threads) {
+namespace {
+
+constexpr int kMostTasks = 16;  // a power of two
+
+// Positions 0 .. n by the task that owns the row they name, rising within a task; task t has order[begin[t] .. begin[t + 1]).
+// Rows go round the tasks: in a vocabulary sorted by frequency the first rows have most of the work.
+void deal(const int32_t* index, int64_t n, int32_t* order, int64_t (&begin)[kMostTasks + 1]) {
+    constexpr int32_t kMask = kMostTasks - 1;
+    int64_t next[kMostTasks] = {};
+    for (int64_t i = 0; i < n; ++i) ++next[index[i] & kMask];
+    begin[0] = 0;
+    for (int t = 0; t < kMostTasks; ++t) {
+        begin[t + 1] = begin[t] + next[t];
+        next[t] = begin[t];
+    }
+    for (int64_t i = 0; i < n; ++i) order[next[index[i] & kMask]++] = static_cast<int32_t>(i);
+}
+
+}  // namespace
+
+void embedding_add(float* table, int64_t columns, const int32_t* index, int64_t n, const float* source, float scale,
+                   int threads) {
     const KernelTable& kernel = kernels();
-    // Every task reads all indices, so there are few of them, and one when the work is small.
-    constexpr int64_t kMostTasks = 16, kElementsPerTask = 1 << 12;
-    const int64_t tasks = std::clamp<int64_t>(n * columns / kElementsPerTask, 1, std::min(kMostTasks, rows));
-    parallel_for(tasks, threads, [&](int64_t task) {
-        ScatterRowsArgs a{};
-        a.n = n;
-        a.n_cols = columns;
-        a.index = index;
-        a.source = source;
-        a.scale = scale;
-        a.table = table;
-        a.first = rows * task / tasks;
-        a.last = rows * (task + 1) / tasks;
-        kernel.scatter_rows(&a);
+    ScatterRowsArgs a{};
+    a.n = n;
+    a.n_cols = columns;
+    a.index = index;
+    a.source = source;
+    a.scale = scale;
+    a.table = table;
+    constexpr int64_t kSerialElements = 1 << 15;  // less is not worth waking another thread
+    if (threads == 0) threads = max_threads();
+    if (threads == 1 || n * columns < kSerialElements || n > INT32_MAX) return kernel.scatter_rows(&a);
+    Workspace workspace;
+    int32_t* order = workspace.take<int32_t>(n);
+    int64_t begin[kMostTasks + 1];
+    deal(index, n, order, begin);
+    parallel_for(kMostTasks, threads, [&](int64_t task) {
+        ScatterRowsArgs part = a;
+        part.order = order + begin[task];
+        part.n = begin[task + 1] - begin[task];
+        kernel.scatter_rows(&part);
     });
 }
 

@@ -487,14 +487,14 @@ struct DropoutRowsArgs {
     uint64_t seed, offset;
 };
 
-// table[index[i]] += scale * source[i] for indices in [first, last).
+// table[index[i]] += scale * source[i] for i in order[0 .. n), or for i in 0 .. n without an order.
 struct ScatterRowsArgs {
     int64_t n, n_cols;
+    const int32_t* order;
     const int32_t* index;
-    const float* source;  // [n, n_cols]
+    const float* source;
     float scale;
     float* table;
-    int64_t first, last;
 };
 
 // One update of n parameters by an hc_optimiser rule.

@@ -29,10 +29,10 @@ def _indices(x: Array, name: str, limit: int) -> NDArray[np.int32]:
         raise TypeError(f"{name}: expected integers, got {given(array)}")
     if array.size == 0:
         raise ValueError(f"{name}: expected at least one element, got {given(array)}")
-    if array.dtype != np.int32:  # the kernels check those
+    # The kernels check int32. Without signs a negative number is a large one: one pass finds both.
+    if array.dtype != np.int32 and int(array.astype(np.uint64, copy=False).max()) >= limit:
         low, high = int(array.min()), int(array.max())
-        if low < 0 or high >= limit:
-            raise ValueError(f"{name}: expected values in 0..{limit - 1}, got {low if low < 0 else high}")
+        raise ValueError(f"{name}: expected values in 0..{limit - 1}, got {low if low < 0 else high}")
     return np.ascontiguousarray(array, dtype=np.int32)
 
 
