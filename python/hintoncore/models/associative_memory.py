@@ -97,7 +97,7 @@ class AssociativeMemory:
     def gibbs(self, visible: BitMatrix, steps: int, rng: Generator, *, labels: BitMatrix | None = None) -> BitMatrix:
         """Take ``steps`` block Gibbs steps, hidden then visible, from the states ``visible``; labels may be clamped."""
         for _ in range(steps):
-            hidden, _ = self.sample_hidden(visible, rng)
+            hidden: BitMatrix = ops.gibbs_step(visible, self.w, self.b_hid, rng=rng)  # without probabilities: cheaper
             visible = self.sample_visible(hidden, rng, labels=labels)
         return visible
 
