@@ -71,8 +71,8 @@ class Settings:
 FULL = Settings()
 """The largest run."""
 
-SHORT = Settings(epochs=3, steps=3, chains=250)
-"""What an hour of one core allows, 15 passes over the training images; the committed result is of this run."""
+SHORT = Settings(epochs=1, steps=3, chains=250)
+"""What an hour of one core allows, 5 passes over the training images; the committed result is of this run."""
 
 QUICK = Settings(
     data="digits",

@@ -86,7 +86,7 @@ FULL = Settings()
 SHORT = Settings(
     fine_tuning=((20, 3), (15, 6), (15, 10)),
     final_epochs=30,
-    bound_epochs=3,
+    bound_epochs=1,
     chains=250,
 )
 """What an hour of one core allows; the committed result is of this run."""
