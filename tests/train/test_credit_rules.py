@@ -61,6 +61,16 @@ def test_backpropagation_by_central_differences(activation: str) -> None:
     assert check.largest_kernel_error <= 1e-4
 
 
+def test_backpropagation_leaves_the_downward_layers_alone() -> None:
+    x, target = batch()
+    net = network().astype(np.float64)
+    before = changes(ReconstructionBackprop(), net, x, target)
+    after = changes(Backpropagation(), net, x, target)
+    for name in ("4.w", "4.b", "5.w", "5.b"):
+        assert np.abs(before[name]).max() > 0
+        assert not after[name].any()
+
+
 def test_reconstruction_equals_backpropagation_in_a_linear_net_with_transposed_feedback() -> None:
     """At any nudge: with linear units differences of activity are exactly what the transposed weights bring down."""
     x, target = batch()
