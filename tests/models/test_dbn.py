@@ -25,6 +25,7 @@ from tiny_belief_net import (
 import hintoncore as hc
 from hintoncore import reference as ref
 from hintoncore import train
+from hintoncore.bitmatrix import BitMatrix
 from hintoncore.models import DBN, RBM
 from hintoncore.train.associative import AssociativeLearning
 from hintoncore.train.contrastive import CDSettings
@@ -168,7 +169,10 @@ def test_up_down_update_in_expectation(steps: int) -> None:
 @pytest.mark.parametrize("n_labels", [0, 3])
 @pytest.mark.parametrize("persistent", [False, True])
 def test_learning_of_the_memory_in_expectation(n_labels: int, persistent: bool) -> None:
-    """CD-2 and PCD-2 with features given as probabilities; 6 standard errors of at most 23 parameters."""
+    """CD-2 and PCD-2 with features given as probabilities; 6 standard errors of at most 23 parameters.
+
+    The chains of PCD start at features of the training rows, so that the first update expects the same of both.
+    """
     net = random_net((4, 3), n_labels=n_labels)
     repeats = 8192
     means = np.array([[0.9, 0.2, 0.5, 0.1], [0.1, 0.7, 0.3, 1.0]])
@@ -188,14 +192,7 @@ def test_learning_of_the_memory_in_expectation(n_labels: int, persistent: bool) 
         weight_decay=0.0,
     )
     task = AssociativeLearning(net.top, x, y, settings)
-    start = memory
-    if persistent:
-        hidden_off = np.zeros((1, 3)) @ net.top.w.T.astype(float) + net.top.b_vis
-        start = conditional(ref.sigmoid(hidden_off[:, :4]), ref.all_states(4))[0]
-        if n_labels:
-            softmax = np.exp(hidden_off[0, 4:])
-            start = np.outer(start, softmax / softmax.sum()).ravel()
-    after = start @ np.linalg.matrix_power(memory_transition(net), 2)
+    after = memory @ np.linalg.matrix_power(memory_transition(net), 2)
     hidden = ref.sigmoid(states @ net.top.w.astype(float) + net.top.b_hid)
     before = {name: array.copy() for name, array in net.top.parameters().items()}
     task.step(np.arange(len(x)), 0.0)
@@ -214,6 +211,26 @@ def test_learning_of_the_memory_in_expectation(n_labels: int, persistent: bool) 
         assert (
             np.abs(change - (first - first_after).reshape(change.shape)) < 6 * error.reshape(change.shape) + 1e-6
         ).all()
+
+
+def test_persistent_chains_start_at_rows_spread_over_the_training_set() -> None:
+    """With their labels; of 5 rows for 3 chains the first, the second and the fourth, of 2 for 5 some twice."""
+    net = random_net((4, 3), n_labels=2)
+    rows, labels = ref.all_states(4)[[3, 5, 7, 9, 11]].astype(np.float32), np.array([0, 1, 0, 1, 0])
+    for n_rows, n_chains, expected in ((5, 3, [0, 1, 3]), (2, 5, [0, 0, 0, 1, 1])):
+        settings = CDSettings.create(
+            k=1,
+            persistent=True,
+            batch_size=n_rows,
+            n_chains=n_chains,
+            learning_rate=1.0,
+            momentum=0.0,
+            weight_decay=0.0,
+        )
+        task = AssociativeLearning(net.top, rows[:n_rows], labels[:n_rows], settings)
+        tensors, _ = task.state()
+        chains = BitMatrix(tensors["chains"], n_chains).to_dense()
+        np.testing.assert_array_equal(chains, np.hstack([rows, np.eye(2)[labels]])[expected])
 
 
 def test_greedy_layers_are_rbms_of_what_lies_below() -> None:
