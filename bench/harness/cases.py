@@ -19,6 +19,8 @@ ENGINES = {
     "numpy (Philox)": "numpy",
     "torch": "torch",
     "torch.compile": "torch",
+    "torch (loop)": "torch",
+    "torch (nn.RNN)": "torch",
     "scikit-learn": "scikit-learn",
     "rbms": "rbms",
     "thrml": "thrml",

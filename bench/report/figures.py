@@ -18,6 +18,8 @@ _COLOURS = {
     "numpy (Philox)": "#9ecae9",
     "torch": "#7f7f7f",
     "torch.compile": "#bab0ac",
+    "torch (loop)": "#7f7f7f",
+    "torch (nn.RNN)": "#bab0ac",
     "scikit-learn": "#54a24b",
     "rbms": "#72b7b2",
     "thrml": "#b279a2",
