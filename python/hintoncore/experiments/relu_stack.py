@@ -3,9 +3,12 @@
 Endlessly many copies of a logistic unit, with biases offset by -1/2, -3/2, ..., sum to log(1 + exp(x)) but for 0.011,
 and max(0, x + N(0, sigmoid(x))) samples that cheaply (Nair and Hinton 2010, section 2). An RBM with such hidden units
 or with binary ones is trained by contrastive divergence; its weights start a net of one hidden layer, rectified or
-logistic, that is trained by backpropagation to name digits and people. The paper's figures are for jittered NORB with
-4000 units; here both arms have 500 units on MNIST and on the Olivetti faces at 32x32, 5 training pictures of each
-person. Beside them stand the same nets without pretraining. A quick run has 100 units on 8x8 digits.
+logistic, that is trained by backpropagation to name digits and people. The paper's figures are for jittered-cluttered
+NORB with 4000 units; here both arms have 500 units, on MNIST and on jittered Olivetti faces: each picture is turned by
+up to 15 degrees, scaled by up to 15 % and moved by up to 6 of its 64 pixels, 25 times for each of 5 training pictures
+of a person and 10 times for each of the 5 others. Without jitter there are 200 training pictures, which any net learns
+by heart, and what is left to measure is how people changed between pictures. Beside them stand the same nets without
+pretraining. Rates were chosen on training pictures held back, of other splits. A quick run has 100 units on 8x8 digits.
 """
 
 from __future__ import annotations
@@ -19,14 +22,17 @@ from numpy.typing import NDArray
 from hintoncore.experiments._framework import Experiment, Figure, Run
 
 if TYPE_CHECKING:
+    from hintoncore import Generator
     from hintoncore.models import RBM
 
-__all__ = ["EXPERIMENT", "stack_of_sigmoids"]
+__all__ = ["EXPERIMENT", "jittered", "stack_of_sigmoids"]
 
 Float32Array = NDArray[np.float32]
 
 _FACE_SIZE = 32
 _TRAINING_FACES = 5
+_COPIES_OF_A_FACE = {"train": 25, "test": 10}
+_TURN, _SCALE, _SHIFT = 15.0, 0.15, 6.0  # at most: degrees, share, pixels of the original
 _COPIES = 60
 _INPUTS = np.linspace(-6.0, 10.0, 1601)
 
@@ -77,8 +83,9 @@ def run(run: Run) -> dict[str, float]:
                 label = f"{name}-{kind}" if pretrained else f"{name}-{kind}-random"
                 errors[label] = _test_error(run, label, task, arm, pretrained)
         measured[f"{name}_margin"] = errors[f"{name}-binary"] - errors[f"{name}-nrelu"]
-        measured[f"{name}_nrelu_error"] = errors[f"{name}-nrelu"]
         run.details.setdefault("test_error", {}).update(errors)
+        if name == "mnist":
+            measured["mnist_nrelu_error"] = errors["mnist-nrelu"]
     run.details["paper"] = {
         "jittered NORB, 4000 units, test error %": {
             "nrelu": 16.5,
@@ -106,39 +113,67 @@ def _digits(run: Run) -> _Task:
         classes=10,
         n_hidden=100 if run.quick else 500,
         pretraining_epochs=10,
-        epochs=15 if run.quick else 20,
+        epochs=15,
         batch_size=100,
         arms={"nrelu": _Arm("nrelu", "relu", 0.005, 0.05), "binary": _Arm("bernoulli", "sigmoid", 0.05, 0.1)},
     )
 
 
 def _faces(seed: int) -> _Task:
-    """Faces at half their size, each normalised, less the mean face; a split of every person's pictures by seed."""
+    """Jittered faces, each normalised, less the mean face; a split of every person's pictures by seed."""
     from hintoncore import Generator, datasets
 
     data = datasets.load("olivetti")
     pixels, people = np.concatenate([data.train, data.test]), np.concatenate([data.train_labels, data.test_labels])
-    images = pixels.reshape(-1, _FACE_SIZE, 2, _FACE_SIZE, 2).mean(axis=(2, 4)).reshape(len(pixels), -1)
-    images = (images - images.mean(axis=1, keepdims=True)) / images.std(axis=1, keepdims=True)
     rng, train = Generator(seed), np.zeros(len(people), dtype=bool)
     for person in np.unique(people):
         pictures = np.flatnonzero(people == person)
         train[pictures[rng.permutation(len(pictures))[:_TRAINING_FACES]]] = True
-    images = (images - images[train].mean(axis=0)).astype(np.float32)
+    rows = {kind: np.repeat(np.flatnonzero(part), _COPIES_OF_A_FACE[kind]) for kind, part in _parts(train).items()}
+    images = {}
+    for kind, pictures in rows.items():
+        moved = jittered(pixels.reshape(-1, *data.image_shape)[pictures], rng)
+        images[kind] = (moved - moved.mean(axis=1, keepdims=True)) / moved.std(axis=1, keepdims=True)
+    mean_face = images["train"].mean(axis=0)
     return _Task(
         visible="gaussian:unit",
-        train=images[train],
-        train_labels=people[train],
-        test=images[~train],
-        test_labels=people[~train],
+        train=(images["train"] - mean_face).astype(np.float32),
+        train_labels=people[rows["train"]],
+        test=(images["test"] - mean_face).astype(np.float32),
+        test_labels=people[rows["test"]],
         image_shape=(_FACE_SIZE, _FACE_SIZE),
         classes=int(people.max()) + 1,
         n_hidden=500,
-        pretraining_epochs=100,
-        epochs=40,
-        batch_size=20,
-        arms={"nrelu": _Arm("nrelu", "relu", 0.0005, 0.02), "binary": _Arm("bernoulli", "sigmoid", 0.003, 0.05)},
+        pretraining_epochs=15,
+        epochs=20,
+        batch_size=50,
+        arms={"nrelu": _Arm("nrelu", "relu", 0.0005, 0.05), "binary": _Arm("bernoulli", "sigmoid", 0.003, 0.1)},
     )
+
+
+def _parts(train: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+    return {"train": train, "test": ~train}
+
+
+def jittered(images: Float32Array, rng: Generator) -> NDArray[np.float64]:
+    """Images [N, S, S], each turned, scaled and moved at random, at ``_FACE_SIZE`` pixels a side: [N, pixels].
+
+    Points between pixels are interpolated; those beyond the border take the border's value.
+    """
+    n, size = len(images), images.shape[1]
+    draws = rng.random((n, 4)).astype(np.float64) * 2.0 - 1.0
+    angle, scale = np.deg2rad(_TURN * draws[:, :1]), 1.0 + _SCALE * draws[:, 1:2]
+    grid = (np.arange(_FACE_SIZE) + 0.5) * size / _FACE_SIZE - size / 2.0
+    y, x = (axis.ravel() for axis in np.meshgrid(grid, grid, indexing="ij"))
+    rows = (np.cos(angle) * y - np.sin(angle) * x) / scale + _SHIFT * draws[:, 2:3] + (size - 1) / 2.0
+    columns = (np.sin(angle) * y + np.cos(angle) * x) / scale + _SHIFT * draws[:, 3:] + (size - 1) / 2.0
+    rows, columns = np.clip(rows, 0, size - 1), np.clip(columns, 0, size - 1)
+    top, left = np.minimum(rows.astype(int), size - 2), np.minimum(columns.astype(int), size - 2)
+    down, right = rows - top, columns - left
+    which = np.arange(n)[:, None]
+    upper = images[which, top, left] * (1 - right) + images[which, top, left + 1] * right
+    lower = images[which, top + 1, left] * (1 - right) + images[which, top + 1, left + 1] * right
+    return np.asarray(upper * (1 - down) + lower * down)
 
 
 def _pretrained(run: Run, label: str, task: _Task, arm: _Arm) -> RBM:
@@ -244,19 +279,11 @@ EXPERIMENT = Experiment(
         ),
         Figure(
             "faces_margin",
-            "the same margin, Olivetti faces 32x32, 40 people, 5 training pictures of each (paper: jittered NORB)",
+            "the same margin, jittered Olivetti faces, 40 people, 5 training pictures of each (paper: jittered NORB)",
             unit="% points",
             better="higher",
             target=0.0,
             paper=2.2,
-        ),
-        Figure(
-            "faces_nrelu_error",
-            "test error of the NReLU net, Olivetti faces (paper: jittered NORB, 4000 units)",
-            unit="%",
-            better="lower",
-            target=8.0,
-            paper=16.5,
         ),
         Figure(
             "stack_gap",
