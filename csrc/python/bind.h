@@ -7,6 +7,7 @@ namespace hc_python {
 
 void bind_library(pybind11::module_& m);
 void bind_ais(pybind11::module_& m);
+void bind_batched_matmul(pybind11::module_& m);
 void bind_bench(pybind11::module_& m);
 void bind_bits(pybind11::module_& m);
 void bind_cf(pybind11::module_& m);

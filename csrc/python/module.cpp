@@ -29,6 +29,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     m.doc() = "HintonCore's kernels. Private: use hintoncore.ops.";
     hc_python::bind_library(m);
     hc_python::bind_ais(m);
+    hc_python::bind_batched_matmul(m);
     hc_python::bind_bench(m);
     hc_python::bind_bits(m);
     hc_python::bind_cf(m);

@@ -434,6 +434,30 @@ typedef struct hc_matmul_args {
 } hc_matmul_args;
 HC_API hc_status hc_matmul(const hc_matmul_args* args);
 
+/* out = op(a) op(b) for each matrix of a batch. The batch has any shape; strides, in floats, lead from one of its matrices to
+ * the next along each of its dimensions: 0 for an operand that is the same along it, below 0 for one that is read backwards.
+ * The row strides of a and b may be anything as well. Each matrix has the bits that hc_matmul gives it. `out` must not
+ * overlap an input, nor its matrices one another. */
+typedef struct hc_batched_matmul_args {
+    size_t struct_size;
+    int64_t m, n, k;
+    int batch_dims;             /* 0 .. 64 */
+    const int64_t* batch_shape; /* [batch_dims] */
+    const float* a;             /* op(a) [m, k]: stored [m, k], or [k, m] when trans_a */
+    const int64_t* a_strides;   /* [batch_dims] */
+    int64_t lda;                /* floats from one stored row to the next */
+    int trans_a;
+    const float* b; /* op(b) [k, n]: stored [k, n], or [n, k] when trans_b */
+    const int64_t* b_strides;
+    int64_t ldb;
+    int trans_b;
+    float* out; /* [m, n] */
+    const int64_t* out_strides;
+    int64_t ld_out; /* at least n, or at most -n */
+    int threads;
+} hc_batched_matmul_args;
+HC_API hc_status hc_batched_matmul(const hc_batched_matmul_args* args);
+
 /* Gradients of y = activation(x w + bias) from y and the gradient dy that arrives at it; all arrays dense. Outputs must
  * not overlap inputs or each other. A NULL output is not computed. */
 typedef struct hc_linear_backward_args {

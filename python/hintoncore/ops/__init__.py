@@ -6,6 +6,7 @@ exactly that. Wrong shapes, values and dtypes raise ValueError or TypeError nami
 while a kernel runs.
 """
 
+from ._batched import batched_matmul
 from ._cf import CFOptimiser, CFParameters, Ratings, cf_conditional, cf_hidden, cf_settle, cf_update, cf_visible
 from ._conv import conv2d, conv2d_backward
 from ._dense import exp, linear, linear_backward, log, matmul, sigmoid, softplus, tanh
@@ -26,6 +27,7 @@ __all__ = [
     "Ratings",
     "adam_update",
     "anneal",
+    "batched_matmul",
     "cd_gradient",
     "cd_update",
     "cf_conditional",

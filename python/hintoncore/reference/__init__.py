@@ -31,7 +31,7 @@ References
 from ._bits import pack_bits, transpose_bits, unpack_bits
 from ._cf import cf_conditional, cf_gradient, cf_hidden, cf_visible
 from ._conv import conv2d, conv2d_backward
-from ._dense import exp, linear, linear_backward, log, matmul, outer_update, sigmoid, softplus, tanh
+from ._dense import batched_matmul, exp, linear, linear_backward, log, matmul, outer_update, sigmoid, softplus, tanh
 from ._graph import dense_gibbs, graph_gibbs, greedy_colors
 from ._likelihood import MAX_ENUMERATED_UNITS, all_states, anneal, exact_log_z
 from ._nn import (
@@ -58,6 +58,7 @@ __all__ = [
     "adam_update",
     "all_states",
     "anneal",
+    "batched_matmul",
     "cd_gradient",
     "cd_update",
     "cf_conditional",

@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["exp", "linear", "linear_backward", "log", "matmul", "outer_update", "sigmoid", "softplus", "tanh"]
+__all__ = [
+    "batched_matmul",
+    "exp",
+    "linear",
+    "linear_backward",
+    "log",
+    "matmul",
+    "outer_update",
+    "sigmoid",
+    "softplus",
+    "tanh",
+]
 
 Float64Array = NDArray[np.float64]
 
@@ -54,6 +65,24 @@ def matmul(a: ArrayLike, b: ArrayLike, *, trans_a: bool = False, trans_b: bool =
     a = np.asarray(a, dtype=np.float64)
     b = np.asarray(b, dtype=np.float64)
     return np.asarray((a.T if trans_a else a) @ (b.T if trans_b else b))
+
+
+def batched_matmul(a: ArrayLike, b: ArrayLike, *, trans_a: bool = False, trans_b: bool = False) -> Float64Array:
+    """The products ``op(a) @ op(b)`` of a batch of matrices.
+
+    Parameters
+    ----------
+    a : array, shape [..., M, K], or [..., K, M] with ``trans_a``
+    b : array, shape [..., K, N], or [..., N, K] with ``trans_b``
+        Leading axes broadcast with those of ``a``.
+
+    Returns
+    -------
+    array of float64, shape [..., M, N]
+    """
+    a = np.asarray(a, dtype=np.float64)
+    b = np.asarray(b, dtype=np.float64)
+    return np.asarray((np.swapaxes(a, -1, -2) if trans_a else a) @ (np.swapaxes(b, -1, -2) if trans_b else b))
 
 
 def linear(x: ArrayLike, w: ArrayLike, b: ArrayLike | None = None, *, activation: str = "none") -> Float64Array:
