@@ -56,11 +56,11 @@ class Settings:
     hidden: tuple[int, ...] = (1000, 500, 250)
     code: int = 30
     greedy_epochs: int = 10
-    epochs: int = 200
+    epochs: int = 160
     map_epochs: int = 30
     comparison_epochs: int = 15
     batch_size: int = 100
-    learning_rate: float = 0.001
+    learning_rate: float = 0.005
     greedy_rate: float = 0.1
     code_rate: float = 0.002
 
