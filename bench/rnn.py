@@ -95,7 +95,7 @@ def with_numpy(setup: Setup) -> Prepared:
     back = np.ascontiguousarray(p.w_h.T)
 
     def call() -> Any:
-        state = zero
+        state: Any = zero
         for t in range(steps):
             np.matmul(state, p.w_h, out=h[t])
             h[t] += p.x[t] * p.w_x
@@ -125,7 +125,7 @@ def with_torch_loop(setup: Setup) -> Prepared:
     def call() -> Any:
         for weight in weights:
             weight.grad = None
-        state = zero
+        state: Any = zero
         for pixel in x:
             state = torch.relu(torch.addmm(torch.addmm(b, pixel, w_x), state, w_h))
         state.backward(dh)

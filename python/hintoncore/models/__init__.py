@@ -15,6 +15,7 @@ from hintoncore.models.ngram import InterpolatedNGram, KneserNey
 from hintoncore.models.nplm import NPLM
 from hintoncore.models.rbm import RBM
 from hintoncore.models.recirculation import Recirculation
+from hintoncore.models.sequence_to_sequence import Alphabet, SequenceCrossEntropy, SequenceToSequence
 from hintoncore.models.sigmoid_belief_net import SigmoidBeliefNet
 from hintoncore.models.vae import VAE
 from hintoncore.models.willshaw import WillshawNet
@@ -37,6 +38,9 @@ __all__ = [
     "InterpolatedNGram",
     "KneserNey",
     "Recirculation",
+    "Alphabet",
+    "SequenceCrossEntropy",
+    "SequenceToSequence",
     "SigmoidBeliefNet",
     "WillshawNet",
     "Mixture",
