@@ -10,6 +10,7 @@ from hintoncore.models.gan import GAN
 from hintoncore.models.helmholtz import HelmholtzMachine
 from hintoncore.models.holographic import HolographicMemory
 from hintoncore.models.hopfield import HopfieldNet
+from hintoncore.models.linear_dynamics import LinearDynamics
 from hintoncore.models.mixture import Mixture
 from hintoncore.models.ngram import InterpolatedNGram, KneserNey
 from hintoncore.models.nplm import NPLM
@@ -17,6 +18,7 @@ from hintoncore.models.rbm import RBM
 from hintoncore.models.recirculation import Recirculation
 from hintoncore.models.sequence_to_sequence import Alphabet, SequenceCrossEntropy, SequenceToSequence
 from hintoncore.models.sigmoid_belief_net import SigmoidBeliefNet
+from hintoncore.models.slow_features import SlowFeatures
 from hintoncore.models.vae import VAE
 from hintoncore.models.willshaw import WillshawNet
 
@@ -35,6 +37,7 @@ __all__ = [
     "HelmholtzMachine",
     "HolographicMemory",
     "HopfieldNet",
+    "LinearDynamics",
     "InterpolatedNGram",
     "KneserNey",
     "Recirculation",
@@ -42,6 +45,7 @@ __all__ = [
     "SequenceCrossEntropy",
     "SequenceToSequence",
     "SigmoidBeliefNet",
+    "SlowFeatures",
     "WillshawNet",
     "Mixture",
 ]

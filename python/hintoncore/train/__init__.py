@@ -21,6 +21,7 @@ from hintoncore.train.contrastive import CDSettings, ContrastiveDivergence
 from hintoncore.train.credit import Backpropagation, CreditAssignment, CreditRule, rule_alignment
 from hintoncore.train.em import EMSettings, ExpectationMaximization
 from hintoncore.train.gradient_update import Centring, Sparsity
+from hintoncore.train.kalman import KalmanEM
 from hintoncore.train.mean_field import DoubledRBM, DoubledRBMLearning, MeanFieldLearning
 from hintoncore.train.negative_phase import CD, PCD, FastPCD, LearningRule, TemperedPCD
 from hintoncore.train.ratings import RatingLearning, RatingSettings
@@ -69,6 +70,7 @@ __all__ = [
     "EarlyStopping",
     "Exponential",
     "KeepBest",
+    "KalmanEM",
     "Linear",
     "LogLikelihood",
     "MeanFieldLearning",
