@@ -61,7 +61,7 @@ def row(seconds: float = 2e-9, *, noise: float = 0.0, ceiling: float = 1e-9, **c
         "torch": [8e-9] * 3,
         "fma": [ceiling] * 3,
     }
-    return summarise(case(**changes), "avx2", rounds, {}, {}, {}) | {"foreign_load": 0.0}
+    return {**summarise(case(**changes), "avx2", rounds, {}, {}, {}), "foreign_load": 0.0}
 
 
 def run(*rows: dict[str, Any], **changes: Any) -> dict[str, Any]:

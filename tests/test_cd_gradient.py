@@ -79,7 +79,7 @@ def test_against_the_reference(isa: str, shape: tuple[int, int, int], n_chains: 
 def test_it_is_the_step_of_the_update(isa: str, n_chains: int, real: bool) -> None:
     """With a learning rate of 1 from weights of 0, the update's velocity is the gradient, to the bit."""
     p = Problem(100, 47, 130, n_chains, real)
-    velocity = tuple(np.zeros_like(x) for x in p.parameters)
+    velocity: Any = tuple(np.zeros_like(x) for x in p.parameters)
     chains = None if p.chains is None else p.chains.copy()
     gradient = hc.ops.cd_gradient(p.v0, *p.parameters, k=3, rng=5, chains=p.chains)
     stats = hc.ops.cd_update(p.v0, *p.parameters, k=3, lr=1.0, rng=5, velocity=velocity, chains=chains)
@@ -178,6 +178,6 @@ def test_bad_arguments_are_named() -> None:
         ({"out": p.other[0], "negative": p.other}, ValueError, "^out: .*share memory"),
     ):
         with pytest.raises(error, match=message):
-            hc.ops.cd_gradient(p.v0, *p.parameters, rng=1, **options)  # type: ignore[arg-type]
+            hc.ops.cd_gradient(p.v0, *p.parameters, rng=1, **options)
     with pytest.raises(ValueError, match=r"^v0: "):
         hc.ops.cd_gradient(p.v0 + 1, *p.parameters, rng=1)

@@ -93,12 +93,13 @@ def test_the_conditional_is_that_of_the_joint_distribution(form: str) -> None:
     """Bayes' rule on the enumerated joint of levels and hidden units; the item asked for is not yet rated."""
     p, n_items, n_levels, n_hidden = machine(form, 3, 3, 2), 3, 3, 2
     items = np.arange(n_items, dtype=np.int32)
-    centers = None if form == "softmax" else np.array([0.3, -0.2, 0.1], np.float32)
-    fields = None if form == "softmax" else np.array([0.5, 0.0, -0.4], np.float32)
+    centers: Any = None if form == "softmax" else np.array([0.3, -0.2, 0.1], np.float32)
+    fields: Any = None if form == "softmax" else np.array([0.5, 0.0, -0.4], np.float32)
 
     def log_joint(levels: tuple[int, ...], h: tuple[int, ...], asked: int) -> float:
         total = float(np.dot(p.b_hid, h))
         for i, k in enumerate(levels):
+            assert p.d is not None
             row = p.w[i, k] if p.scores is None else (p.scores[k] - centers[i]) * p.w[i, 0]
             total += p.b_level[k] + p.b_vis[i, k] + np.dot(row + p.d[i] * (i != asked), h)
             total += 0.0 if p.scores is None else p.scores[k] * fields[i]
@@ -220,7 +221,7 @@ def test_levels_agree_on_integers(
 ) -> None:
     """Sums of integers are exact, so draws are the same bits; gradients differ by the rounding of sigmoids alone."""
     p = machine("softmax", 12, 4, 19)
-    p = CFParameters(None, *(np.rint(3 * a).astype(np.float32) for a in p[1:]))  # type: ignore[union-attr]
+    p = CFParameters(None, *(np.rint(3 * np.asarray(a)).astype(np.float32) for a in p[1:]))
     r = ratings_of("softmax", 40, 12, 4)
     draws, updates = [], []
     for level in levels:

@@ -175,7 +175,7 @@ def test_exact_transition_probabilities_and_invariance(spin: bool, order: str) -
     p_on = 1 / (1 + np.exp(-(1 + spin) * (values @ w + bias) / temperature))
     units = np.arange(n) if order == "sequential" else hc.Generator(4).permutation(n)
     if order == "asynchronous":  # the probes that this seed draws, some units more than once
-        draws = reference.uniforms(4, 0, np.uint64(2**32 - 1), np.arange(n, dtype=np.uint64))
+        draws = reference.uniforms(4, 0, np.array(2**32 - 1, np.uint64), np.arange(n, dtype=np.uint64))
         units = np.floor(draws * n).astype(int)
         assert len(set(units)) < n
     matrix = np.eye(2**n)

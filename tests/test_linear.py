@@ -57,7 +57,7 @@ def test_epilogue_is_the_elementwise_function(isa: str, activation: str) -> None
     """The fused activation has the bits of the separate one."""
     x, w, b, _ = layer(3, 50, 30, 45)
     pre = ops.linear(x, w, b)
-    separate = {
+    separate: dict[str, Callable[[Any], Any]] = {
         "none": lambda z: z,
         "relu": lambda z: np.maximum(z, np.float32(0)),
         "sigmoid": ops.sigmoid,

@@ -46,7 +46,8 @@ def operands(
 def tolerance(a: np.ndarray, b: np.ndarray, trans_a: bool = False, trans_b: bool = False) -> np.ndarray:
     """A bound on the error of any order of summation, element by element: K eps sum |a||b|."""
     depth = a.shape[0] if trans_a else a.shape[1]
-    return np.finfo(np.float32).eps * depth * ref.matmul(np.abs(a), np.abs(b), trans_a=trans_a, trans_b=trans_b)
+    sums = ref.matmul(np.abs(a), np.abs(b), trans_a=trans_a, trans_b=trans_b)
+    return np.asarray(np.finfo(np.float32).eps * depth * sums)
 
 
 @pytest.mark.parametrize(("trans_a", "trans_b"), TRANSPOSES)

@@ -132,7 +132,7 @@ def test_nrelu_units_are_rectified_normals(x: float) -> None:
 
 
 def test_softmax_and_spin_frequencies() -> None:
-    x = np.float32([0.3, -1.0, 2.0, -40.0, 0.0])
+    x = np.array([0.3, -1.0, 2.0, -40.0, 0.0], np.float32)
     found = ops.sample_units(np.tile(x, (20_000, 4)), "softmax", group=5, rng=8).reshape(-1, 5)
     p = np.exp(x.astype(float)) / np.exp(x.astype(float)).sum()
     seen = p > 1e-9
@@ -145,7 +145,7 @@ def test_softmax_and_spin_frequencies() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_extreme_inputs_saturate(isa: str, kind: str) -> None:
-    x = np.float32([[1e6, -1e6, 1e6, -1e6, 0.0]] * 20)
+    x = np.array([[1e6, -1e6, 1e6, -1e6, 0.0]] * 20, np.float32)
     found, means = ops.sample_units(x, kind, rng=2, return_means=True, **KINDS[kind])
     assert np.isfinite(found).all()
     assert np.isfinite(means).all()

@@ -29,7 +29,7 @@ def problem(n_rows: int, n_columns: int, terms: int = 2) -> dict[str, Any]:
     }
 
 
-RATES = {"lr": 0.25, "momentum": 0.5, "weight_decay": 0.01, "l1": 0.003}
+RATES: dict[str, Any] = {"lr": 0.25, "momentum": 0.5, "weight_decay": 0.01, "l1": 0.003}
 # 32 rows a tile; 16, 8 or 4 columns a vector.
 SHAPES = [(1, 1), (3, 2), (31, 17), (32, 16), (33, 15), (65, 33), (100, 130)]
 
@@ -71,7 +71,7 @@ def test_it_is_the_update_of_contrastive_divergence(isa: str) -> None:
     start = [rng.normal(0, 0.3, shape).astype(np.float32) for shape in ((30, 17), 30, 17)]
     velocity = [np.full_like(x, 0.01) for x in start]
     updated, fused = [x.copy() for x in start], [x.copy() for x in velocity]
-    rates = {"lr": 0.25, "momentum": 0.5, "weight_decay": 0.01}
+    rates: dict[str, Any] = {"lr": 0.25, "momentum": 0.5, "weight_decay": 0.01}
     hc.ops.cd_update(v0, *updated, rng=3, velocity=tuple(fused), **rates)  # type: ignore[arg-type]
     gradient = hc.ops.cd_gradient(v0, *start, rng=3)
     hc.ops.weight_update(start[0], gradient.w, velocity=velocity[0], **rates)
@@ -88,7 +88,7 @@ def test_integers_are_exact_at_every_level(isa: str) -> None:
 
     p: dict[str, Any] = {"w": integers(70, 45), "grad": integers(70, 45), "velocity": integers(70, 45)}
     p |= {"outer": (integers(2, 70), integers(2, 45)), "offsets": (integers(70), integers(45))}
-    rates = {"lr": 0.5, "momentum": 0.5, "weight_decay": 0.25, "l1": 2.0}
+    rates: dict[str, Any] = {"lr": 0.5, "momentum": 0.5, "weight_decay": 0.25, "l1": 2.0}
     w, velocity, sums = ref.weight_update(**p, **rates)
     found = hc.ops.weight_update(**p, **rates)
     assert found is not None
@@ -143,6 +143,6 @@ def test_bad_arguments_are_named_and_nothing_changes() -> None:
     ):
         arguments = {**good, **RATES, **changes}
         before = {name: good[name].tobytes() for name in ("w", "velocity")}
-        with pytest.raises(error, match=message):  # type: ignore[call-overload]
+        with pytest.raises(error, match=message):
             hc.ops.weight_update(**arguments)
         assert {name: good[name].tobytes() for name in before} == before

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,16 +16,18 @@ from hintoncore.experiments import Experiment, Figure, Run, _registry
 
 
 def figure(**changes: object) -> Figure:
-    settings: dict = {"name": "error", "text": "an error", "unit": "%", "better": "lower", "target": 2.0}
+    settings: dict[str, Any] = {"name": "error", "text": "an error", "unit": "%", "better": "lower", "target": 2.0}
     return Figure(**{**settings, **changes})
 
 
-def toy(run, figures: tuple[Figure, ...] = (figure(),), **changes: object) -> Experiment:
+def toy(
+    run: Callable[[Run], Mapping[str, float]], figures: tuple[Figure, ...] = (figure(),), **changes: Any
+) -> Experiment:
     return Experiment("toy", "A toy", "Nobody 1985", figures, run, **changes)
 
 
 @pytest.fixture
-def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Experiment]]:
+def registered(monkeypatch: pytest.MonkeyPatch) -> dict[str, Experiment]:
     """The catalog of the command; what a test puts in it is gone afterwards."""
     catalog: dict[str, Experiment] = {}
     monkeypatch.setattr(_registry, "_catalog", lambda: catalog)

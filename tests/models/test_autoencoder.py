@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ class Stop(Callback):
 
 
 def test_resumed_fine_tuning_gives_the_same_bytes(tmp_path: Path) -> None:
-    def fit(**settings: object) -> DeepAutoencoder:
+    def fit(**settings: Any) -> DeepAutoencoder:
         model = DeepAutoencoder.from_rbms(stack(), seed=9)
         return model.fit(X, 4, optimiser=nn.Adam(Linear(0.01, 0, 4)), batch_size=10, validation=X[:9], **settings)
 

@@ -85,7 +85,9 @@ def test_probabilities_by_enumeration(weights: str) -> None:
     h = np.array(list(itertools.product((0.0, 1.0), repeat=3)))
 
     def row(item: int, level: int, center: float) -> NDArray[Any]:
-        return machine.w[item, level] if weights == "softmax" else (machine.values[level] - center) * machine.w[item, 0]
+        if weights == "softmax":
+            return np.asarray(machine.w[item, level])
+        return np.asarray((machine.values[level] - center) * machine.w[item, 0])
 
     x = machine.b_hid.astype(np.float64)
     for n in range(2):
@@ -309,7 +311,7 @@ def test_bad_arguments_are_refused() -> None:
         ({"item_shrinkage": -1.0}, "item_shrinkage"),
     ):
         with pytest.raises(ValueError, match=message):
-            CFRBM(4, 2, **options)  # type: ignore[arg-type]
+            CFRBM(4, 2, **options)
     with pytest.raises(ValueError, match="never fitted"):
         CFRBM(4, 2).predict([0], [0])
     machine = fitted(epochs=0)

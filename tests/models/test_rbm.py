@@ -133,7 +133,7 @@ def test_rows_that_do_not_fit_are_refused(
 
 def test_unknown_likelihood_methods_are_refused(model: RBM, x: np.ndarray) -> None:
     with pytest.raises(ValueError, match="method: expected 'exact', 'ais' or 'bracket', given 'csl'"):
-        model.log_likelihood(x, method="csl")
+        model.log_likelihood(x, method="csl")  # type: ignore[call-overload]
 
 
 # Sampling

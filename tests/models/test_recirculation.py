@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hintoncore.files import FileFormatError
 from hintoncore.models import RBM, Recirculation
-from hintoncore.train import Callback, Checkpoint
+from hintoncore.train import Callback, Checkpoint, Trainer
 
 RNG = np.random.default_rng(3)
 X = RNG.random((23, 7)).astype(np.float32)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
+    return np.asarray(1 / (1 + np.exp(-x)))
 
 
 def in_float64(model: Recirculation) -> dict[str, np.ndarray]:
@@ -85,11 +86,11 @@ def test_it_learns_and_says_so() -> None:
 
 def test_resumed_training_gives_the_same_bytes(tmp_path: Path) -> None:
     class Stop(Callback):
-        def on_step(self, trainer) -> None:
+        def on_step(self, trainer: Trainer) -> None:
             if trainer.step == 8:
                 raise KeyboardInterrupt
 
-    settings = {"batch_size": 5, "learning_rate": 2.0}
+    settings: dict[str, Any] = {"batch_size": 5, "learning_rate": 2.0}
     whole = Recirculation(7, 3, seed=4).fit(X, 4, **settings)
     path = tmp_path / "checkpoint.safetensors"
     with pytest.raises(KeyboardInterrupt):

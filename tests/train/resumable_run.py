@@ -31,7 +31,7 @@ def main(folder: Path, mode: str) -> None:
         epochs=12,
         k=2,
         persistent=mode == "pcd",
-        rule={"fpcd": "fpcd", "pt": train.TemperedPCD(temperatures=(1.0, 2.0, 4.0))}.get(mode),
+        rule="fpcd" if mode == "fpcd" else train.TemperedPCD(temperatures=(1.0, 2.0, 4.0)) if mode == "pt" else None,
         centred=mode == "pt",
         sparsity=train.Sparsity(0.2, 0.1) if mode == "fpcd" else None,
         batch_size=100,

@@ -118,7 +118,7 @@ def test_reconstruction_follows_the_equations() -> None:
     found = changes(ReconstructionBackprop(nudge=nudge), net, x, target)
 
     def sigmoid(a: np.ndarray) -> np.ndarray:
-        return 1 / (1 + np.exp(-a))
+        return np.asarray(1 / (1 + np.exp(-a)))
 
     p = net.parameters()
     expected = {name: np.zeros_like(value) for name, value in p.items()}
@@ -330,8 +330,8 @@ def test_resumed_runs_are_bit_identical(tmp_path: Path, name: str) -> None:
     rest = Trainer(task(name), batch_size=30)
     rest.load_checkpoint(tmp_path / "checkpoint.safetensors")
     rest.run(4)
-    for key, parameter in whole.task.net.parameters().items():
-        assert parameter.tobytes() == rest.task.net.parameters()[key].tobytes(), key
+    for key, parameter in whole.task.model.parameters().items():
+        assert parameter.tobytes() == rest.task.model.parameters()[key].tobytes(), key
     assert [{**r, "seconds": 0} for r in whole.history] == [{**r, "seconds": 0} for r in rest.history]
     other = next(rule for rule in RULES if rule != name)
     with pytest.raises(ValueError, match=r"rule\.rule"):
@@ -345,7 +345,7 @@ def test_results_do_not_depend_on_threads(set_threads: Callable[[int], None], na
         set_threads(threads)
         trainer = Trainer(task(name), batch_size=64)
         trainer.run(1)
-        results.add(b"".join(parameter.tobytes() for parameter in trainer.task.net.parameters().values()))
+        results.add(b"".join(parameter.tobytes() for parameter in trainer.task.model.parameters().values()))
     assert len(results) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,13 @@ def exact_gradient(model: RBM, p_data: np.ndarray) -> ops.CDGradient:
     data = moments(p_data, model.w, model.b_hid)
     negative = moments(visible_distribution(model), model.w, model.b_hid)
     parts = [np.asarray(part, dtype=np.float32) for part in (data[0] - negative[0], data[1], data[2], *negative[1:])]
-    return ops.CDGradient(*parts, stats={})
+    return _gradient(parts)
+
+
+def _gradient(parts: Sequence[np.ndarray]) -> ops.CDGradient:
+    w, *means = parts
+    a, b, c, d = means
+    return ops.CDGradient(w, a, b, c, d, stats={})
 
 
 def update_of(model: RBM, velocity: bool = True, **options: Any) -> GradientUpdate:
@@ -207,7 +214,7 @@ def test_centring_is_the_algorithm_of_the_paper(offsets: str, velocity: bool) ->
         moving = [momentum * m + lr * g for m, g in zip(moving, gradient, strict=True)]
         raw = visible.T @ ((p_data - p_model)[:, None] * h)
         parts = [np.asarray(x, dtype=np.float32) for x in (raw, *means)]
-        update.apply(ops.CDGradient(*parts, stats={}), lr, momentum)
+        update.apply(_gradient(parts), lr, momentum)
         w, a, c = w + moving[0], a + moving[1], c + moving[2]
         np.testing.assert_allclose(model.w, w, rtol=0, atol=1e-5)
         np.testing.assert_allclose(model.b_vis, a - w @ lam, rtol=0, atol=1e-5)
@@ -253,7 +260,7 @@ def test_the_sparsity_penalty_by_central_differences() -> None:
     activity = ref.sigmoid(v @ w + b)
     zero = np.zeros((V, H), dtype=np.float32)
     parts = [np.asarray(x, dtype=np.float32) for x in (v, activity, v, activity)]
-    update.apply(ops.CDGradient(zero, *parts, stats={}), 1.0, 0.0)
+    update.apply(_gradient([zero, *parts]), 1.0, 0.0)
     for i in range(V):
         for j in range(H):
             move = np.zeros((V, H))
