@@ -59,7 +59,7 @@ class Settings:
     epochs: int = 30
     steps: int = 5
     mean_field_steps: int = 10
-    learning_rate: float = 0.05
+    learning_rate: float = 0.03
     momentum: float = 0.5
     batch_size: int = 100
     n_chains: int = 500
@@ -71,7 +71,7 @@ class Settings:
 FULL = Settings()
 """The largest run."""
 
-SHORT = Settings(epochs=1, steps=3, chains=250)
+SHORT = Settings(epochs=1, steps=3, chains=100)
 """What an hour of one core allows, 5 passes over the training images; the committed result is of this run."""
 
 QUICK = Settings(
