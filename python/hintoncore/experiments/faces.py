@@ -80,7 +80,7 @@ PORTRAITS = Settings(
     greedy_epochs=12,
     epochs=80,
     batch_size=100,
-    pixel_rate=0.002,
+    pixel_rate=0.003,
     units="spin",
     patches_per_picture=300,
 )
