@@ -14,6 +14,7 @@ from hintoncore.models.linear_dynamics import LinearDynamics
 from hintoncore.models.mixture import Mixture
 from hintoncore.models.ngram import InterpolatedNGram, KneserNey
 from hintoncore.models.nplm import NPLM
+from hintoncore.models.noisy_weights import NoisyWeightsNet
 from hintoncore.models.rbm import RBM
 from hintoncore.models.recirculation import Recirculation
 from hintoncore.models.sequence_to_sequence import Alphabet, SequenceCrossEntropy, SequenceToSequence
@@ -38,6 +39,7 @@ __all__ = [
     "HolographicMemory",
     "HopfieldNet",
     "LinearDynamics",
+    "NoisyWeightsNet",
     "InterpolatedNGram",
     "KneserNey",
     "Recirculation",

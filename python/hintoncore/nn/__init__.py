@@ -23,11 +23,13 @@ array([0, 1, 1, 0])
 from hintoncore.nn import init
 from hintoncore.nn.alignment import alignment, cosine
 from hintoncore.nn.feedback import FeedbackNetwork
+from hintoncore.nn.coding import CodingPrior
 from hintoncore.nn.gradient_check import GradientCheck, check_gradients
 from hintoncore.nn.layers import Dropout, Embedding, Layer, LayerNorm, Linear
 from hintoncore.nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from hintoncore.nn.maxout import Maxout
 from hintoncore.nn.network import Parallel, Sequential, load, save
+from hintoncore.nn.noisy import NoisyLinear
 from hintoncore.nn.optimisers import SGD, Adam, Momentum, Nesterov, Optimiser, RMSprop
 from hintoncore.nn.recurrent import RNN
 
@@ -36,6 +38,7 @@ __all__ = [
     "SGD",
     "Adam",
     "BinaryCrossEntropy",
+    "CodingPrior",
     "Dropout",
     "Embedding",
     "FeedbackNetwork",
@@ -48,6 +51,7 @@ __all__ = [
     "MeanSquaredError",
     "Momentum",
     "Nesterov",
+    "NoisyLinear",
     "Optimiser",
     "Parallel",
     "RMSprop",
