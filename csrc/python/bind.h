@@ -19,6 +19,7 @@ void bind_linear(pybind11::module_& m);
 void bind_matmul(pybind11::module_& m);
 void bind_outer(pybind11::module_& m);
 void bind_optim(pybind11::module_& m);
+void bind_pool(pybind11::module_& m);
 void bind_random(pybind11::module_& m);
 void bind_rbm(pybind11::module_& m);
 void bind_rnn(pybind11::module_& m);

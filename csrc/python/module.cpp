@@ -41,6 +41,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     hc_python::bind_matmul(m);
     hc_python::bind_outer(m);
     hc_python::bind_optim(m);
+    hc_python::bind_pool(m);
     hc_python::bind_random(m);
     hc_python::bind_rbm(m);
     hc_python::bind_rnn(m);

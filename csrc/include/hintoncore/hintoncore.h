@@ -519,6 +519,32 @@ typedef struct hc_conv2d_backward_args {
 } hc_conv2d_backward_args;
 HC_API hc_status hc_conv2d_backward(const hc_conv2d_backward_args* args);
 
+/* Maxima over windows of planes: y[n, i, j] = the largest x[n, i stride_y + p, j stride_x + q], p below window_height and q
+ * below window_width. There are (height - window_height) / stride_y + 1 rows of windows, rounded down, and columns alike.
+ * `index` says where in its plane each was found: the first of equals in row-major order, or the first NaN. */
+typedef struct hc_max_pool_args {
+    size_t struct_size;
+    int64_t planes, height, width; /* a plane has fewer than 2^31 elements */
+    int64_t window_height, window_width;
+    int64_t stride_y, stride_x; /* >= 1 */
+    const float* x;             /* [planes, height, width] */
+    float* y;                   /* [planes, rows, columns] */
+    int32_t* index;             /* like y; NULL: not wanted */
+    int threads;
+} hc_max_pool_args;
+HC_API hc_status hc_max_pool(const hc_max_pool_args* args);
+
+/* dx = dy added where `index` says, 0 elsewhere. */
+typedef struct hc_max_pool_backward_args {
+    size_t struct_size;
+    int64_t planes, plane, windows; /* elements of a plane of dx and of one of dy */
+    const float* dy;                /* [planes, windows] */
+    const int32_t* index;           /* [planes, windows], 0 .. plane - 1 */
+    float* dx;                      /* [planes, plane] */
+    int threads;
+} hc_max_pool_backward_args;
+HC_API hc_status hc_max_pool_backward(const hc_max_pool_backward_args* args);
+
 /* ---- functions of one variable -------------------------------------------------------------------------------------- */
 
 typedef enum hc_function {

@@ -24,6 +24,7 @@ from hintoncore.nn import init
 from hintoncore.nn.alignment import alignment, cosine
 from hintoncore.nn.feedback import FeedbackNetwork
 from hintoncore.nn.coding import CodingPrior
+from hintoncore.nn.convolution import Conv2d, Flatten, MaxPool2d, Reshape
 from hintoncore.nn.gradient_check import GradientCheck, check_gradients
 from hintoncore.nn.layers import Dropout, Embedding, Layer, LayerNorm, Linear
 from hintoncore.nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
@@ -39,15 +40,18 @@ __all__ = [
     "Adam",
     "BinaryCrossEntropy",
     "CodingPrior",
+    "Conv2d",
     "Dropout",
     "Embedding",
     "FeedbackNetwork",
+    "Flatten",
     "GradientCheck",
     "Layer",
     "LayerNorm",
     "Linear",
     "Loss",
     "Maxout",
+    "MaxPool2d",
     "MeanSquaredError",
     "Momentum",
     "Nesterov",
@@ -55,6 +59,7 @@ __all__ = [
     "Optimiser",
     "Parallel",
     "RMSprop",
+    "Reshape",
     "Sequential",
     "SoftmaxCrossEntropy",
     "alignment",

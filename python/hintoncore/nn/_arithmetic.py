@@ -15,6 +15,8 @@ from hintoncore.generator import Generator
 
 __all__ = [
     "Array",
+    "conv2d",
+    "conv2d_backward",
     "dropout",
     "embedding",
     "embedding_add",
@@ -26,6 +28,8 @@ __all__ = [
     "rnn_backward",
     "rnn_inputs",
     "rnn_inputs_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
     "sigmoid",
     "softmax_cross_entropy",
     "softplus",
@@ -58,6 +62,51 @@ def linear_backward(
     target = np.empty_like(x, dtype=np.float32) if input_gradient else None
     ops.linear_backward(x, w, y, dy, activation=activation, out=(target, dw, db))
     return target
+
+
+def conv2d(
+    x: Array, w: Array, b: Array | None, stride: tuple[int, int], padding: tuple[int, int], activation: str
+) -> Array:
+    """See :func:`hintoncore.ops.conv2d`."""
+    y: Array = (reference if _exact(w) else ops).conv2d(x, w, b, stride=stride, padding=padding, activation=activation)
+    return y
+
+
+def conv2d_backward(
+    x: Array,
+    w: Array,
+    y: Array,
+    dy: Array,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    activation: str,
+    dw: Array,
+    db: Array | None,
+    *,
+    input_gradient: bool,
+) -> Array | None:
+    """Write dw and db, return dx; see :func:`hintoncore.ops.conv2d_backward`."""
+    how = {"stride": stride, "padding": padding, "activation": activation}
+    if _exact(w):
+        dx, dw[...], gradient = reference.conv2d_backward(x, w, y, dy, **how)  # type: ignore[arg-type]
+        if db is not None:
+            db[...] = gradient
+        return dx
+    target = np.empty_like(x, dtype=np.float32) if input_gradient else None
+    ops.conv2d_backward(x, w, y, dy, **how, out=(target, dw, db))  # type: ignore[arg-type]
+    return target
+
+
+def max_pool2d(x: Array, window: tuple[int, int], stride: tuple[int, int]) -> tuple[Array, Array]:
+    """See :func:`hintoncore.ops.max_pool2d`."""
+    y, index = (reference if _exact(x) else ops).max_pool2d(x, window, stride=stride)
+    return y, index
+
+
+def max_pool2d_backward(dy: Array, index: Array, shape: tuple[int, int]) -> Array:
+    """See :func:`hintoncore.ops.max_pool2d_backward`."""
+    dx: Array = (reference if _exact(dy) else ops).max_pool2d_backward(dy, index, shape)
+    return dx
 
 
 def layer_norm(x: Array, gain: Array, shift: Array, epsilon: float) -> tuple[Array, Array, Array]:

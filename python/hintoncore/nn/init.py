@@ -31,9 +31,12 @@ def he(n_in: int, n_out: int, rng: Generator) -> NDArray[np.float32]:
     return rng.normal((n_in, n_out), std=(2.0 / n_in) ** 0.5)
 
 
-def glorot(n_in: int, n_out: int, rng: Generator) -> NDArray[np.float32]:
-    """Uniform with variance ``2 / (n_in + n_out)`` (Glorot and Bengio 2010, eq. 16)."""
-    limit = np.float32((6.0 / (n_in + n_out)) ** 0.5)
+def glorot(n_in: int, n_out: int, rng: Generator, *, fan_out: int | None = None) -> NDArray[np.float32]:
+    """Uniform with variance ``2 / (n_in + fan_out)`` (Glorot and Bengio 2010, eq. 16).
+
+    ``fan_out`` is how many outputs an input acts on: ``n_out``, but more where weights are shared, as in a convolution.
+    """
+    limit = np.float32((6.0 / (n_in + (n_out if fan_out is None else fan_out))) ** 0.5)
     return np.asarray((2 * rng.random((n_in, n_out)) - 1) * limit, dtype=np.float32)
 
 

@@ -16,6 +16,7 @@ from ._likelihood import anneal, exact_log_z
 from ._nn import dropout, embedding, embedding_add, layer_norm, layer_norm_backward, softmax, softmax_cross_entropy
 from ._optim import adam_update, max_norm, rmsprop_update, sgd_update, sum_of_squares
 from ._outer import outer_update
+from ._pool import max_pool2d, max_pool2d_backward
 from ._rbm import cd_update, gibbs_step
 from ._rnn import rnn, rnn_backward, rnn_inputs, rnn_inputs_backward
 from ._units import sample_units
@@ -52,6 +53,8 @@ __all__ = [
     "log",
     "matmul",
     "max_norm",
+    "max_pool2d",
+    "max_pool2d_backward",
     "outer_update",
     "rmsprop_update",
     "rnn",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,8 @@ from ._dense import _result
 __all__ = ["batched_matmul"]
 
 _FLOAT = 4  # bytes
+_MAX_WORK: Any = 10_000  # candidates to look at
+_TooHardError: type[Exception] = getattr(np, "exceptions", np).TooHardError  # NumPy 2 moved it
 
 
 def _ready(x: NDArray[np.float32]) -> bool:
@@ -52,8 +56,8 @@ def _target(x: Array) -> NDArray[np.float32]:
 def _share_memory(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:
     """Whether they have an element in common; in doubt, which takes stranger views than slices, yes."""
     try:
-        return bool(np.shares_memory(a, b, max_work=10_000))
-    except np.exceptions.TooHardError:
+        return bool(np.shares_memory(a, b, _MAX_WORK))
+    except _TooHardError:
         return True
 
 

@@ -30,7 +30,7 @@ References
 
 from ._bits import pack_bits, transpose_bits, unpack_bits
 from ._cf import cf_conditional, cf_gradient, cf_hidden, cf_visible
-from ._conv import conv2d, conv2d_backward
+from ._conv import conv2d, conv2d_backward, max_pool2d, max_pool2d_backward
 from ._dense import batched_matmul, exp, linear, linear_backward, log, matmul, outer_update, sigmoid, softplus, tanh
 from ._graph import dense_gibbs, graph_gibbs, greedy_colors
 from ._likelihood import MAX_ENUMERATED_UNITS, all_states, anneal, exact_log_z
@@ -86,6 +86,8 @@ __all__ = [
     "log",
     "matmul",
     "max_norm",
+    "max_pool2d",
+    "max_pool2d_backward",
     "outer_update",
     "pack_bits",
     "philox4x32_10",

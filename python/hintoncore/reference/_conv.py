@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._dense import linear, linear_backward
 
-__all__ = ["conv2d", "conv2d_backward"]
+__all__ = ["conv2d", "conv2d_backward", "max_pool2d", "max_pool2d_backward"]
 
 Float64Array = NDArray[np.float64]
 Pair = int | tuple[int, int]
@@ -119,3 +119,48 @@ def conv2d_backward(
         into[..., p, q] += parts[..., p, q].transpose(0, 3, 1, 2)
     height, width = images.shape[2:]
     return dpadded[:, :, py : py + height, px : px + width].copy(), dweights.T.reshape(weights.shape), db
+
+
+def max_pool2d(x: ArrayLike, window: Pair, *, stride: Pair | None = None) -> tuple[Float64Array, NDArray[np.int32]]:
+    """Maxima over windows of images, and where in its plane each is: the first of equals.
+
+    Parameters
+    ----------
+    x : array, shape [B, C, H, W]
+    window, stride : int or pair of int
+        Of rows and of columns; the stride is the window unless given.
+
+    Returns
+    -------
+    y : array of float64, shape [B, C, OH, OW]
+    index : array of int32, like y
+        ``row * W + column``.
+    """
+    images, (kh, kw) = np.asarray(x, dtype=np.float64), _pair(window)
+    sy, sx = (kh, kw) if stride is None else _pair(stride)
+    windows = _windows(images, (kh, kw), (sy, sx))
+    flat = windows.reshape(*windows.shape[:4], kh * kw)
+    best = flat.argmax(axis=-1)  # NumPy takes the first NaN for the largest
+    oh, ow = windows.shape[2:4]
+    rows, columns = np.arange(oh)[:, None] * sy + best // kw, np.arange(ow) * sx + best % kw
+    return flat.max(axis=-1), (rows * images.shape[3] + columns).astype(np.int32)
+
+
+def max_pool2d_backward(dy: ArrayLike, index: ArrayLike, shape: tuple[int, int]) -> Float64Array:
+    """Gradient of :func:`max_pool2d`: each element of ``dy`` goes where the maximum was.
+
+    Parameters
+    ----------
+    dy : array, shape [B, C, OH, OW]
+    index : array of int, like dy
+    shape : (H, W)
+
+    Returns
+    -------
+    dx : array of float64, shape [B, C, H, W]
+    """
+    incoming, at = np.asarray(dy, dtype=np.float64), np.asarray(index)
+    batch, channels = incoming.shape[:2]
+    dx = np.zeros((batch * channels, shape[0] * shape[1]))
+    np.add.at(dx, (np.arange(len(dx))[:, None], at.reshape(len(dx), -1)), incoming.reshape(len(dx), -1))
+    return dx.reshape(batch, channels, *shape)
