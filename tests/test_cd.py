@@ -121,6 +121,20 @@ def test_cd_k(isa: str, k: int, real: bool) -> None:
     check(Problem(37, 30, 17, real=real), k=k, steps=2, **FULL)
 
 
+# From 192 hidden units on, states and statistics are read by their groups that are not all zero: densities that are
+# read so and not, units that are never on, and samples without a unit.
+@pytest.mark.parametrize("density", [0.0, 0.03, 0.15, 0.3, 0.6, 1.0])
+@pytest.mark.parametrize("shape", [(3, 200, 192), (61, 130, 200), (100, 784, 193), (305, 67, 200)], ids=str)
+def test_sparse_and_dense_states(isa: str, shape: tuple[int, int, int], density: float) -> None:
+    p = Problem(*shape)
+    on = np.random.default_rng(1).random((p.batch, p.n_visible)) < density
+    on[:, p.n_visible // 2 :: 3] = False
+    on[p.batch // 3] = False
+    p.v0 = on.astype(np.float32)
+    p.b_vis -= np.float32(2.0 - 4.0 * density)
+    check(p, k=2, **FULL)
+
+
 # With k > 1 the transposed weights are kept from one reconstruction to the next: chunks of 60 hidden units, blocks of
 # 16 visible ones, and a batch of more than one tile of rows, for which they are not.
 @pytest.mark.parametrize("shape", [(20, 1, 1), (20, 17, 59), (37, 48, 61), (65, 33, 125), (1100, 20, 70)], ids=str)

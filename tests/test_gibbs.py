@@ -84,6 +84,91 @@ def test_one_long_row_of_tiles(isa: str, transpose: bool) -> None:
     np.testing.assert_array_equal(sample, expected)
 
 
+# From 192 output units on, rows are read by records of their groups of 5 that are not all zero. Rows of all zeros, of
+# all ones and of every number of live groups in a chunk of 60, and inputs that no row has.
+PLANNED_SHAPES = [(b, 125, 192) for b in (1, 2, 3, 4, 5, 7, 64, 65)] + [
+    (41, i, 200) for i in (3, 19, 21, 59, 60, 61, 784)
+]
+PLANNED_SHAPES += [(1029, 130, 200), (100, 784, 193)]
+ROW_KINDS = ("zeros", "ones", "one input", "sparse", "half", "every length", "runs", "one row of ones", "dead inputs")
+
+
+def rows_of(kind: str, batch: int, n_in: int) -> np.ndarray:
+    """States of [batch, n_in] that are 0 or 1 in the way of `kind`."""
+    rng = np.random.default_rng([batch, n_in, ROW_KINDS.index(kind)])
+    x = np.zeros((batch, n_in), np.float32)
+    if kind == "ones":
+        x[:] = 1
+    elif kind == "one input":
+        x[np.arange(batch), rng.integers(0, n_in, batch)] = 1
+    elif kind in ("sparse", "half"):
+        x[:] = rng.random((batch, n_in)) < (0.05 if kind == "sparse" else 0.5)
+    elif kind == "every length":  # row r has r % 13 live groups in each chunk
+        for r in range(batch):
+            for chunk in range(0, n_in, 60):
+                for group in rng.permutation(12)[: r % 13]:
+                    first = chunk + 5 * group
+                    bits = rng.integers(1, 32) >> np.arange(5) & 1
+                    x[r, first : first + 5] = bits[: max(0, min(5, n_in - first))]
+    elif kind == "runs":
+        for r in range(batch):
+            first = rng.integers(0, n_in)
+            x[r, first : first + 7] = 1
+    elif kind == "one row of ones":
+        x[batch // 2] = 1
+    elif kind == "dead inputs":
+        x[:, n_in // 3 : n_in // 2] = rng.random((batch, n_in // 2 - n_in // 3)) < 0.3
+    return x
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("kind", ROW_KINDS)
+@pytest.mark.parametrize("shape", PLANNED_SHAPES, ids=str)
+def test_rows_read_by_their_live_groups(isa: str, shape: tuple[int, int, int], kind: str, transpose: bool) -> None:
+    """The bits of the reference; to the last bit the probabilities of the same units a few at a time, by all groups."""
+    batch, n_in, n_out = shape
+    x, w, b = rows_of(kind, batch, n_in), integer_weights(n_in, n_out), integer_weights(n_out)
+    bits = hc.BitMatrix.from_dense(x)
+    expected, _ = ref.gibbs_step(x, oriented(w, transpose), b, seed=SEED, offset=OFFSET, transpose=transpose)
+    sample = hc.ops.gibbs_step(
+        bits, oriented(w, transpose), b, rng=hc.Generator(SEED, OFFSET), transpose=transpose
+    ).to_dense()
+    np.testing.assert_array_equal(sample, expected)
+
+    def probabilities(units: slice) -> np.ndarray:
+        few = oriented(np.ascontiguousarray(w[:, units]), transpose)
+        _, probs = hc.ops.gibbs_step(bits, few, b[units], rng=1, transpose=transpose, return_probs=True)
+        return np.asarray(probs)
+
+    w = float_weights(n_in, n_out)
+    whole = probabilities(slice(None))
+    parts = [probabilities(slice(first, min(first + 80, n_out))) for first in range(0, n_out, 80)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts, axis=1))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_are_refused_among_inputs_that_are_never_on(isa: str, value: float) -> None:
+    x, w, b = np.zeros((20, 300), np.float32), float_weights(300, 200), float_weights(200)
+    x[:, :3] = 1
+    for i, u in ((7, 0), (64, 17), (123, 199), (299, 150)):
+        poisoned = w.copy()
+        poisoned[i, u] = value
+        with pytest.raises(ValueError, match=r"w: .*got NaN"):
+            hc.ops.gibbs_step(hc.BitMatrix.from_dense(x), poisoned, b, rng=1)
+
+
+@pytest.mark.parametrize("kind", ROW_KINDS)
+def test_live_groups_and_the_thread_count(isa: str, kind: str, set_threads: Callable[[int], None]) -> None:
+    x, w, b = hc.BitMatrix.from_dense(rows_of(kind, 1030, 200)), float_weights(200, 300), float_weights(300)
+    found = []
+    for threads in (1, 2, 3, 8):
+        set_threads(threads)
+        found.append(hc.ops.gibbs_step(x, w, b, rng=1, return_probs=True))
+    for sample, probs in found[1:]:
+        assert sample == found[0][0]
+        np.testing.assert_array_equal(probs, found[0][1])
+
+
 def test_integer_weights_give_the_same_bits_at_every_level(levels: list[str], at_level: AtLevel) -> None:
     x, w, b = hc.BitMatrix.from_dense(states(2000, 300)), integer_weights(300, 500), integer_weights(500)
     found = []

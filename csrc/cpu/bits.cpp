@@ -79,23 +79,26 @@ void unpack_rows(const uint64_t* rows, int64_t n_rows, int64_t n_cols, float* x,
 
 int64_t chunk_count(int64_t n_bits) { return ceil_div(n_bits, kChunkInputs); }
 
+void one_chunk_codes(const uint64_t* rows, int64_t n_rows, int64_t n_bits, int64_t chunk, uint64_t* codes) {
+    const int64_t words = bit_words(n_bits), bit = chunk * kChunkInputs, left = n_bits - bit, word = bit / 64;
+    const int shift = static_cast<int>(bit % 64);
+    const uint64_t live = (uint64_t{1} << (left < kChunkInputs ? left : kChunkInputs)) - 1;
+    // A chunk that starts past bit 4 of a word ends in the next one, if its row has a next one.
+    const bool straddles = shift > 4 && word + 1 < words;
+    for (int64_t r = 0; r < n_rows; ++r) {
+        const uint64_t* row = rows + r * words + word;
+        uint64_t code = row[0] >> shift;
+        if (straddles) code |= row[1] << (64 - shift);
+        codes[r] = code & live;
+    }
+}
+
 void chunk_codes(const uint64_t* rows, int64_t n_rows, int64_t n_bits, uint64_t* codes, int threads) {
     const int64_t words = bit_words(n_bits), chunks = chunk_count(n_bits);
     parallel_for(ceil_div(n_rows, kRowsPerTile), threads, [&](int64_t tile) {
-        const int64_t first = tile * kRowsPerTile, last = n_rows < first + kRowsPerTile ? n_rows : first + kRowsPerTile;
-        for (int64_t c = 0; c < chunks; ++c) {
-            const int64_t bit = c * kChunkInputs, left = n_bits - bit, word = bit / 64;
-            const int shift = static_cast<int>(bit % 64);
-            const uint64_t live = (uint64_t{1} << (left < kChunkInputs ? left : kChunkInputs)) - 1;
-            // A chunk that starts past bit 4 of a word ends in the next one, if its row has a next one.
-            const bool straddles = shift > 4 && word + 1 < words;
-            for (int64_t r = first; r < last; ++r) {
-                const uint64_t* row = rows + r * words + word;
-                uint64_t code = row[0] >> shift;
-                if (straddles) code |= row[1] << (64 - shift);
-                codes[c * n_rows + r] = code & live;
-            }
-        }
+        const int64_t first = tile * kRowsPerTile, n = n_rows - first < kRowsPerTile ? n_rows - first : kRowsPerTile;
+        for (int64_t c = 0; c < chunks; ++c)
+            one_chunk_codes(rows + first * words, n, n_bits, c, codes + c * n_rows + first);
     });
 }
 

@@ -21,6 +21,7 @@ void unpack_rows(const uint64_t* rows, int64_t n_rows, int64_t n_cols, float* x,
 // codes: [chunk_count(n_bits), n_rows]
 int64_t chunk_count(int64_t n_bits);
 void chunk_codes(const uint64_t* rows, int64_t n_rows, int64_t n_bits, uint64_t* codes, int threads);
+void one_chunk_codes(const uint64_t* rows, int64_t n_rows, int64_t n_bits, int64_t chunk, uint64_t* codes);  // [n_rows]
 
 // Bits set in a, and in a xor b.
 int64_t count_bits(const uint64_t* a, int64_t words);

@@ -28,6 +28,7 @@ constexpr int kRowUnroll = HC_ROW_UNROLL;
 #include "embedding-inl.h"
 #include "optim-inl.h"
 #include "bit_product-inl.h"
+#include "lookup_plan-inl.h"
 #include "sample-inl.h"
 #include "units-inl.h"
 #include "ais-inl.h"

@@ -12,6 +12,7 @@
 #include "cpu/ceil_div.h"
 #include "cpu/dispatch.h"
 #include "cpu/gibbs.h"
+#include "cpu/lookup_plan.h"
 #include "cpu/matmul.h"
 #include "cpu/thread_pool.h"
 #include "cpu/workspace.h"
@@ -165,8 +166,8 @@ double negative_phase(const Problem& p, const Positive& v0, uint64_t* h_rows, ui
 struct Statistics {
     const float* p0;          // p(h | v0) / batch           [batch, H]
     const float* pk;          // -p(h | vk) / chains         [chains, H]
-    const uint64_t* codes0;   // v0 and the bias unit, chunk by chunk of samples; null when v0 is dense
-    const uint64_t* codes_k;  // vk likewise
+    LookupRows v0;            // the visible and the bias units as rows of samples; none when v0 is dense
+    LookupRows vk;            // at the end of the negative phase
     const float* dense_grad;  // v0^T p0 when v0 is dense    [V, H]
     const float* dense_bias;  // its bias row                [H]
 };
@@ -185,19 +186,21 @@ void block_statistics(const Problem& p, const Statistics& s, int64_t first, int 
     a.n_units = n_units;
     a.out = grad;
     a.scratch = lookup_scratch();
-    if (s.codes0) {
-        a.codes = s.codes0;
+    if (s.v0.codes) {
+        a.codes = s.v0.codes;
+        a.chunks = s.v0.chunks;
         a.weights = s.p0 + first;
         a.n_inputs = p.batch;
         kernel.bit_product(&a);
         a.accumulate = 1;
     }
-    std::copy_n(s.codes0 ? bias_grad : s.dense_bias + first, n_units, positive_bias);
-    a.codes = s.codes_k;
+    std::copy_n(s.v0.codes ? bias_grad : s.dense_bias + first, n_units, positive_bias);
+    a.codes = s.vk.codes;
+    a.chunks = s.vk.chunks;
     a.weights = s.pk + first;
     a.n_inputs = p.n_chains;
     kernel.bit_product(&a);
-    if (!s.codes0)
+    if (!s.v0.codes)
         for (int u = 0; u < n_units; ++u) bias_grad[u] += positive_bias[u];
 }
 
@@ -264,15 +267,11 @@ Phases run_phases(const Problem& p, Workspace& workspace) {
     transpose_bits(v_rows, n_chains, V, vk, p.threads);
     append_bias_unit(vk, V, n_chains);
     phases.vk = vk;
-    uint64_t* codes_k = workspace.take<uint64_t>(chunk_count(n_chains) * (V + 1));
-    chunk_codes(vk, V + 1, n_chains, codes_k, p.threads);
     s.p0 = p0;
     s.pk = pk;
-    s.codes_k = codes_k;
+    s.vk = lookup_rows(vk, V + 1, n_chains, H, V + 1, workspace, p.threads);
     if (v0.unit_major) {
-        uint64_t* codes0 = workspace.take<uint64_t>(chunk_count(p.batch) * (V + 1));
-        chunk_codes(v0.unit_major, V + 1, p.batch, codes0, p.threads);
-        s.codes0 = codes0;
+        s.v0 = lookup_rows(v0.unit_major, V + 1, p.batch, H, V + 1, workspace, p.threads);
     } else {
         float* grad = workspace.take<float>(V * H);
         float* bias = workspace.take<float>(H);

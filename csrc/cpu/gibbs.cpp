@@ -7,6 +7,7 @@
 #include "cpu/bits.h"
 #include "cpu/ceil_div.h"
 #include "cpu/dispatch.h"
+#include "cpu/lookup_plan.h"
 #include "cpu/matmul.h"
 #include "cpu/thread_pool.h"
 #include "cpu/workspace.h"
@@ -49,8 +50,7 @@ bool half_step_bits(const HalfStep& p) {
     const int64_t unit_tiles = unit_blocks(p.n_out), row_tiles = ceil_div(p.n_rows, kRowsPerTile);
     const bool keep = p.kept && row_tiles == 1;  // each panel has one tile that writes it
     Workspace workspace;
-    uint64_t* codes = workspace.take<uint64_t>(chunk_count(p.n_in) * p.n_rows);
-    chunk_codes(p.in_rows, p.n_rows, p.n_in, codes, p.threads);
+    const LookupRows rows = lookup_rows(p.in_rows, p.n_rows, p.n_in, p.n_out, kRowsPerTile, workspace, p.threads);
     std::atomic<int> nonfinite{0};
     parallel_for(unit_tiles * row_tiles, p.threads, [&](int64_t tile) {
         const int64_t first_unit = tile % unit_tiles * kUnitBlock, first_row = tile / unit_tiles * kRowsPerTile;
@@ -58,8 +58,9 @@ bool half_step_bits(const HalfStep& p) {
         Workspace scratch;
         int bad = 0;
         BitProductArgs a{};
-        a.codes = codes + first_row;
+        a.codes = rows.codes + first_row;
         a.code_stride = static_cast<size_t>(p.n_rows);
+        if (rows.chunks) a.chunks = rows.chunks + tile / unit_tiles * chunk_count(p.n_in);
         a.n_rows = n_rows;
         a.weights = p.w + first_unit * (p.transposed ? p.n_in : 1);
         a.input_stride = p.transposed ? 1 : p.n_out;

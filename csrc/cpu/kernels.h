@@ -17,10 +17,32 @@ constexpr int kChunkInputs = 60;
 constexpr int kPanelSlack = 16;
 constexpr size_t kLookupScratchBytes = 64 * 1024;
 
+// A chunk's inputs are tabulated in groups of 5. How its rows read the tables, when that is planned ahead:
+constexpr int kChunkGroups = 12;
+constexpr int kLengths = kChunkGroups / 2 + 1;  // a record is read up to 12, 10, .. 2 or 0 of its groups
+struct LookupChunk {
+    uint64_t used;            // the bits that are set in some row; undefined without records
+    const uint64_t* records;  // the rows by their groups that are not zero; null: by all, from the codes
+    uint32_t ends[kLengths];  // rows recorded with 12, with at least 10, ... at least 0 groups
+};
+
+// Records: two words a row, longest first. A field of 9 bits is a group and its bits; the first word has five of them and
+// above those, from bit kRecordRowBit on, the number of the row, the second word seven.
+constexpr int kFieldBits = 9, kFirstFields = 5, kRecordRowBit = kFieldBits * kFirstFields;
+constexpr int64_t kMaxRecordRows = int64_t{1} << (64 - kRecordRowBit);
+struct LookupPlanArgs {
+    const uint64_t* codes;  // [n_rows]
+    int64_t n_rows;         // at most kMaxRecordRows
+    int n_groups;           // of the chunk
+    uint64_t* records;      // [n_rows, 2]
+    LookupChunk* chunk;     // filled in
+};
+
 // out[r, u] (+)= init[u] + sum_i bit(r, i) * weights[i, u]  for one block of at most kUnitBlock output units.
 struct BitProductArgs {
     const uint64_t* codes;  // [ceil(n_inputs / kChunkInputs), code_stride]: each row's bits of each chunk of inputs,
     size_t code_stride;     //   from chunk_codes; bits past n_inputs are zero
+    const LookupChunk* chunks;  // [ceil(n_inputs / kChunkInputs)]; null: not planned
     int64_t n_rows;
     const float* weights;    // element (input i, unit u) at weights[i * input_stride + u * unit_stride]
     ptrdiff_t input_stride;  // one of the two strides is 1

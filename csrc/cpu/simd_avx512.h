@@ -121,6 +121,23 @@ static inline void gather_codes(const uint64_t* plane, vi* out) {
     out[3] = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(code, 3));
 }
 
+// Groups of 5 bits of a code of 60 that are not zero.
+static inline int count_groups(uint64_t code) {
+    const uint64_t pairs = code | code >> 1;
+    return __builtin_popcountll((pairs | pairs >> 2 | code >> 4) & 0x084210842108421u);
+}
+// They, first to last, as fields of 9 bits, group << 5 | bits: five in fields[0], seven in fields[1], the rest zero. Returns
+// how many.
+static inline int nonzero_groups(uint64_t code, uint64_t fields[2]) {
+    constexpr uint64_t kSeven = 0x40201008040201u, kFive = 0x1008040201u;  // ones, 9 bits apart
+    const uint64_t pairs = code | code >> 1, flags = (pairs | pairs >> 2 | code >> 4) & 0x084210842108421u;
+    const uint64_t nibbles = _pdep_u64(_pext_u64(flags, 0x084210842108421u), 0x111111111111u) * 15;
+    const uint64_t bits = _pext_u64(code, flags * 31), groups = _pext_u64(0xBA9876543210u, nibbles);
+    fields[0] = _pdep_u64(bits, kFive * 31) | _pdep_u64(groups, kFive * (15 << 5));
+    fields[1] = _pdep_u64(bits >> 25, kSeven * 31) | _pdep_u64(groups >> 20, kSeven * (15 << 5));
+    return __builtin_popcountll(flags);
+}
+
 using vd = __m512d;  // 8 x float64
 constexpr int kDoubles = 8;
 static inline vd set1_d(double x) { return _mm512_set1_pd(x); }

@@ -164,6 +164,25 @@ static inline void gather_codes(const uint64_t* plane, vi* out) {
 }
 
 constexpr int kDoubles = 2;
+// Groups of 5 bits of a code of 60 that are not zero.
+static inline int count_groups(uint64_t code) {
+    const uint64_t pairs = code | code >> 1;
+    return __builtin_popcountll((pairs | pairs >> 2 | code >> 4) & 0x084210842108421u);
+}
+// They, first to last, as fields of 9 bits, group << 5 | bits: five in fields[0], seven in fields[1], the rest zero. Returns
+// how many.
+static inline int nonzero_groups(uint64_t code, uint64_t fields[2]) {
+    fields[0] = fields[1] = 0;
+    int n = 0;
+    for (int g = 0; g < 12; ++g) {
+        const uint64_t bits = code >> (5 * g) & 31;
+        const uint64_t field = bits ? static_cast<uint64_t>(g) << 5 | bits : 0;
+        fields[n >= 5] |= field << (9 * (n < 5 ? n : n - 5));
+        n += bits != 0;
+    }
+    return n;
+}
+
 struct vd {
     double v[kDoubles];
 };
