@@ -92,9 +92,7 @@ def receptive_fields(w: ArrayLike, image_shape: tuple[int, int], *, limit: int =
     )
 
 
-def image_grid(
-    images: ArrayLike, image_shape: tuple[int, int], title: str, *, columns: int | None = None
-) -> Figure:
+def image_grid(images: ArrayLike, image_shape: tuple[int, int], title: str, *, columns: int | None = None) -> Figure:
     """Images with values in [0, 1] side by side, 1 as ink.
 
     Parameters
@@ -113,13 +111,19 @@ def image_grid(
     return _mosaic_figure(_as_images(images, image_shape, "images"), title, columns=columns)
 
 
-def reconstructions(originals: ArrayLike, reconstructed: ArrayLike, image_shape: tuple[int, int]) -> Figure:
+def reconstructions(
+    originals: ArrayLike,
+    reconstructed: ArrayLike,
+    image_shape: tuple[int, int],
+    title: str = "Held-out images, each above its reconstruction",
+) -> Figure:
     """Pairs of rows: originals above what the model makes of them.
 
     Parameters
     ----------
     originals, reconstructed : arrays in [0, 1], shape [N, V]
     image_shape : (rows, columns)
+    title : str
 
     Raises
     ------
@@ -138,7 +142,7 @@ def reconstructions(originals: ArrayLike, reconstructed: ArrayLike, image_shape:
             rows.extend(np.full_like(above[:1], np.nan).repeat(columns - len(part), axis=0))
     return _mosaic_figure(
         np.stack(rows),
-        "Held-out images, each above its reconstruction",
+        title,
         columns=columns,
         pair_gap=12,
     )

@@ -155,7 +155,9 @@ def _faces(run: Run, settings: Settings) -> float:
 
         frames = np.arange(20, 170, 10)
         predicted = model.predict(data.test, _HORIZON)[0, frames - _HORIZON]
-        picture = plots.reconstructions(data.test[frames], np.clip(predicted, 0, 1), data.image_shape)
+        title = f"Held-out frames, each above what was expected of it {_HORIZON} frames before"
+        ink = 1 - data.test[frames], 1 - np.clip(predicted, 0, 1)  # pictures show 1 as black
+        picture = plots.reconstructions(*ink, data.image_shape, title)
         plots.save(picture, run.out / "faces-predicted.png")
     return errors["latent dynamics"] / errors["slow features"]
 
