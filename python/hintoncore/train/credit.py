@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hintoncore._validate import as_number
 from hintoncore.train.data import evenly_spaced
 from hintoncore.train.supervised import Supervised
 
 if TYPE_CHECKING:
     from hintoncore.nn.feedback import FeedbackNetwork
-    from hintoncore.nn.layers import Linear
     from hintoncore.nn.optimisers import Optimiser
 
 __all__ = ["Backpropagation", "CreditAssignment", "CreditRule", "rule_alignment"]
@@ -163,10 +163,27 @@ def rule_alignment(rule: CreditRule, net: FeedbackNetwork, x: Array, target: Arr
     return list(alignment(found, net.gradients()).values())
 
 
-def reconstruction_gradient(layer: Linear, above: Array, below: Array) -> None:
-    """Leave in a downward layer the gradient of ``|g(above) - below|^2 / 2``, averaged over the rows.
+def learn_to_reconstruct(net: FeedbackNetwork, above: Sequence[Array], below: Sequence[Array], rate: float) -> None:
+    """Leave in each downward layer ``rate`` times the gradient of ``|g_l(above) - below|^2 / 2``, a mean over rows.
 
-    It is local: the error of each unit is the difference of its reconstructed from its own activity.
+    It is local: the error of a unit is the difference of its reconstructed from its own activity.
+
+    Parameters
+    ----------
+    net : FeedbackNetwork
+    above, below : sequences of array
+        By layer, the inputs first, as :meth:`FeedbackNetwork.activities` returns them.
+    rate : float >= 0
+        Factor on the learning rate.
     """
-    error = (layer.forward(above) - below) / above.dtype.type(len(above))
-    layer.backward(error, input_gradient=False)
+    for i, layer in enumerate(net.down):
+        error = layer.forward(above[i + 2]) - below[i + 1]
+        layer.backward(error * error.dtype.type(rate / len(error)), input_gradient=False)
+
+
+def as_feedback_rate(value: float) -> float:
+    """Check the factor on the learning rate of the downward layers."""
+    rate = as_number(value, "feedback_rate")
+    if rate < 0:
+        raise ValueError(f"feedback_rate: expected a number >= 0, given {value}")
+    return rate

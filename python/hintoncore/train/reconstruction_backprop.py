@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from hintoncore._validate import as_number
-from hintoncore.train.credit import CreditRule, reconstruction_gradient
+from hintoncore.train.credit import CreditRule, as_feedback_rate, learn_to_reconstruct
 
 if TYPE_CHECKING:
     from hintoncore.nn.feedback import FeedbackNetwork
@@ -75,22 +75,6 @@ class ReconstructionBackprop(CreditRule):
     def describe(self) -> dict[str, Any]:
         """Kind and settings as JSON values."""
         return {**super().describe(), "nudge": self.nudge, "feedback_rate": self.feedback_rate}
-
-
-def learn_to_reconstruct(net: FeedbackNetwork, above: list[Array], below: list[Array], rate: float) -> None:
-    """Leave in each downward layer ``rate`` times the gradient of its reconstruction of ``below`` from ``above``."""
-    for i, layer in enumerate(net.down):
-        reconstruction_gradient(layer, above[i + 2], below[i + 1])
-        for gradient in layer.gradients().values():
-            gradient *= gradient.dtype.type(rate)
-
-
-def as_feedback_rate(value: float) -> float:
-    """Check the factor on the learning rate of the downward layers."""
-    rate = as_number(value, "feedback_rate")
-    if rate < 0:
-        raise ValueError(f"feedback_rate: expected a number >= 0, given {value}")
-    return rate
 
 
 def _hebbian(layer: Linear, presynaptic: Array, postsynaptic: Array) -> None:

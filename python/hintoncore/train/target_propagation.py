@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import as_int, as_number
 from hintoncore.generator import Generator
-from hintoncore.train.credit import CreditRule
-from hintoncore.train.reconstruction_backprop import as_feedback_rate, learn_to_reconstruct
+from hintoncore.train.credit import CreditRule, as_feedback_rate, learn_to_reconstruct
 
 if TYPE_CHECKING:
     from hintoncore.nn.feedback import FeedbackNetwork
