@@ -31,10 +31,10 @@ examples:
   hintoncore bench --json new.json --compare old.json
                                                     ratio of each row to an older run; exit code 1 if one got slower
 
-sizes by family: matmul MxKxN; linear and outer BxIxO; nn BxIxHxHxO; rnn TxBxH; layers BxN; gibbs, cd, pcd and ais
-BxVxH; cf BxIxH; dense, bits and units BxN; graph BxL; philox and math N (B batch or chains, V visible and H hidden
-units, I inputs or items, O outputs, L sites along a side of the lattice, T steps); a family takes the sizes of its
-dimensions.
+sizes by family: matmul MxKxN; batched NxMxKxN; linear and outer BxIxO; conv BxCxOxHxKxS; nn BxIxHxHxO; rnn TxBxH;
+layers BxN; gibbs, cd, pcd and ais BxVxH; cf BxIxH; dense, bits and units BxN; graph BxL; philox and math N (B batch or
+chains, V visible and H hidden units, I inputs or items, O outputs, C channels, H x H pixels, K x K taps, S stride, L
+sites along a side of the lattice, T steps); a family takes the sizes of its dimensions.
 
 peers: numpy, torch, scikit-learn, rbms, thrml, dwave-samplers; missing ones are skipped (pip install torch
 scikit-learn rbms thrml dwave-samplers threadpoolctl matplotlib).

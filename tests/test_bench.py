@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from hintoncore.bench import FAMILIES, gibbs, matmul
+from hintoncore.bench.harness import digits
 from hintoncore.bench.harness import quiet, timing
 from hintoncore.bench.harness.cases import (
     OURS,
@@ -157,14 +158,35 @@ class TestArithmetic:
         against = {t.against for c in matmul.cases(Request(isa="avx2", best=False)) for t in c.targets}
         assert against == {("ceiling",)}
 
-    def test_targets_of_the_gibbs_step_depend_on_the_isa_and_the_batch(self) -> None:
+    @pytest.mark.parametrize("real", [False, True])
+    def test_targets_of_the_gibbs_step_depend_on_the_isa_and_the_batch(
+        self, real: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(digits, "found", lambda: real)
+
         def asked(isa: str) -> list[float]:
             cases = gibbs.cases(Request(threads=(1,), isa=isa))
             return [target.ratio for c in cases for target in c.targets]
 
-        assert asked("avx512") == [2.5, 1.5]
-        assert asked("avx2") == [2.0, 1.3]
+        times = 2 if real else 1  # on random states, and on digits
+        assert asked("avx512") == [2.5] * times + [1.5] * times
+        assert asked("avx2") == [2.0] * times + [1.3] * times
         assert asked("scalar") == []
+
+    @pytest.mark.parametrize("family", ["cd", "gibbs"])
+    def test_rows_on_digits_are_named_and_judged_beside_those_on_random_states(
+        self, family: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        module = importlib.import_module(f"hintoncore.bench.{family}")
+        monkeypatch.setattr(digits, "found", lambda: True)
+        cases = module.cases(Request(threads=(1, 2), isa="avx512"))
+        real = {c.name: c for c in cases if c.params["mnist"] and c.threads == 2}
+        random = {c.name: c for c in cases if not c.params["mnist"] and c.threads == 2}
+        assert set(real) == {f"{name}, MNIST" for name in random}
+        for name, c in random.items():
+            assert real[f"{name}, MNIST"].targets == c.targets
+            assert real[f"{name}, MNIST"].contestants == c.contestants
+        assert not any(c.params["mnist"] for c in module.cases(Request(sizes=((100, 784, 500),))))
 
 
 class TestChecks:
@@ -199,7 +221,7 @@ class TestChecks:
 
     def test_every_contestant_of_every_family_checks_out(self) -> None:
         # Tiny sizes, every contestant that is installed, in this process.
-        sizes = ((12, 20, 9), (70, 33), (4096,), (12, 20, 16, 9, 5))
+        sizes = ((12, 20, 9), (70, 33), (4096,), (12, 20, 16, 9, 5), (3, 4, 5, 6), (2, 3, 4, 7, 3, 2))
         checked = []
         for family in FAMILIES:
             if family == "system":
@@ -220,6 +242,17 @@ class TestChecks:
                     module.CONTESTANTS[contestant](Setup(c.params, 1, 0)).check()
                     checked.append((family, c.name, contestant))
         assert {family for family, _, _ in checked} == set(FAMILIES) - {"system", "cd", "pcd"}
+
+    @pytest.mark.skipif(not digits.found(), reason="needs MNIST")
+    @pytest.mark.parametrize("transpose", [0, 1])
+    def test_contestants_step_between_the_same_digits_and_hidden_units(self, transpose: int) -> None:
+        params = {"batch": 64, "visible": 784, "hidden": 20, "transpose": transpose, "mnist": 1}
+        first, second = (gibbs._Problem(Setup(params, 1, 3)) for _ in range(2))
+        for name in ("w", "b", "x"):
+            np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+        assert 0.08 < first.x.mean() < (0.6 if transpose else 0.2)
+        for contestant in (OURS, "numpy"):
+            assert gibbs.CONTESTANTS[contestant](Setup(params, 1, 3)).check() < 6.0
 
     @pytest.mark.parametrize("contestant", [OURS, "hintoncore (dense input)", "numpy", "torch", "scikit-learn"])
     def test_contrastive_divergence_of_every_contestant_checks_out(self, contestant: str) -> None:
