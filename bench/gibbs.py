@@ -1,14 +1,19 @@
 """Half a Gibbs step of an RBM, sampling included: h ~ Bernoulli(sigmoid(v W + b)) from binary v.
 
+Rows named after MNIST step between digits and the hidden units of a machine that has been trained on them for an
+epoch, the others from random bits, a fifth of them on.
+
 Effective GFLOP/s are 2*B*V*H/time: what a matrix product alone would have to sustain to keep up.
 """
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
 
+from .harness import digits
 from .harness.cases import OURS, Case, Prepared, Request, Setup, Target, within
 
 _SHAPES = ((512, 784, 512), (100, 784, 512))
@@ -20,9 +25,10 @@ _LARGE_BATCH = 512
 def cases(request: Request) -> list[Case]:
     """One row per BxVxH, on one core unless other thread counts are asked for; both directions of the step."""
     rows = []
+    real = not request.sizes and digits.found()
     for threads in request.threads:
         for batch, visible, hidden in request.shapes(3, _SHAPES):
-            for transpose in (0, 1):
+            for mnist, transpose in product((0, 1) if real else (0,), (0, 1)):
                 flop = 2.0 * batch * visible * hidden
                 large, small = _TO_REACH.get(request.isa, (0.0, 0.0))
                 ratio = large if batch >= _LARGE_BATCH else small
@@ -30,8 +36,8 @@ def cases(request: Request) -> list[Case]:
                 rows.append(
                     Case(
                         "gibbs",
-                        f"{'h->v' if transpose else 'v->h'} {batch}x{visible}x{hidden}",
-                        {"batch": batch, "visible": visible, "hidden": hidden, "transpose": transpose},
+                        f"{'h->v' if transpose else 'v->h'} {batch}x{visible}x{hidden}{', MNIST' if mnist else ''}",
+                        {"batch": batch, "visible": visible, "hidden": hidden, "transpose": transpose, "mnist": mnist},
                         threads,
                         flop,
                         "GFLOP/s",
@@ -51,11 +57,18 @@ class _Problem:
         draw = np.random.Generator(np.random.SFC64(setup.seed))
         visible, hidden = setup.params["visible"], setup.params["hidden"]
         self.transpose = bool(setup.params["transpose"])
+        self.seed = setup.seed
+        if setup.params.get("mnist"):
+            d = digits.trained(hidden, setup.seed)
+            self.w, self.b, self.x = d.w, d.b_hid, d.minibatch(0, setup.params["batch"])
+            if self.transpose:
+                p, self.b = 1 / (1 + np.exp(-(self.x @ d.w + d.b_hid))), d.b_vis
+                self.x = (draw.random(p.shape, dtype=np.float32) < p).astype(np.float32)
+            return
         inputs, outputs = (hidden, visible) if self.transpose else (visible, hidden)
         self.w = draw.standard_normal((visible, hidden), dtype=np.float32) * np.float32(0.1)
         self.b = draw.standard_normal(outputs, dtype=np.float32) * np.float32(0.1)
         self.x = (draw.random((setup.params["batch"], inputs)) < 0.2).astype(np.float32)
-        self.seed = setup.seed
 
     @property
     def oriented(self) -> Any:

@@ -18,8 +18,7 @@ import numpy as np
 import pytest
 
 from hintoncore.bench import FAMILIES, gibbs, matmul
-from hintoncore.bench.harness import digits
-from hintoncore.bench.harness import quiet, timing
+from hintoncore.bench.harness import digits, quiet, timing
 from hintoncore.bench.harness.cases import (
     OURS,
     Case,
