@@ -83,17 +83,10 @@ def test_each_player_is_given_the_gradient_of_its_own_objective() -> None:
     draws = [model.noise(5, noise) for _ in range(3)]
     exact = model.astype(np.float64)
     z = [draw.astype(np.float64) for draw in draws]
-    objectives = [
-        (
-            exact.discriminator,
-            players["discriminator"].seen[0],
-            lambda: -sum(value_of_the_game(exact, x[:5], z[0])) / 2,
-        ),
-        (
-            exact.discriminator,
-            players["discriminator"].seen[1],
-            lambda: -sum(value_of_the_game(exact, x[5:], z[1])) / 2,
-        ),
+    seen = players["discriminator"].seen
+    objectives: list[tuple[nn.Layer, dict[str, np.ndarray], Callable[[], float]]] = [
+        (exact.discriminator, seen[0], lambda: -sum(value_of_the_game(exact, x[:5], z[0])) / 2),
+        (exact.discriminator, seen[1], lambda: -sum(value_of_the_game(exact, x[5:], z[1])) / 2),
         (exact.generator, players["generator"].seen[0], lambda: generator_loss(exact, z[2])),
     ]
     assert (players["discriminator"].steps, players["generator"].steps) == (2, 1)

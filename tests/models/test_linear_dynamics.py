@@ -59,6 +59,7 @@ def test_posterior_and_likelihood_against_the_joint_gaussian(missing: float) -> 
     if missing == 0.3:
         data[0][2] = np.nan  # a time at which nothing was observed
     smoothed, filtered = m.smooth(data), m.filter(data)
+    assert smoothed.lagged is not None
     log_likelihood = 0.0
     for s, y in enumerate(data):
         mean, covariance, emission, offset = joint(m, len(y))
@@ -119,6 +120,7 @@ def test_em_steps_satisfy_the_stationarity_conditions_of_the_expected_likelihood
                 if t == 0:
                     delta, spread, scale = mean - p["initial_mean"], covariance, p["initial_covariance"]
                 else:
+                    assert posterior.lagged is not None
                     a, lag = p["transition"], posterior.lagged[s, t - 1]
                     delta = mean - a @ posterior.mean[s, t - 1]
                     spread = covariance - a @ lag.T - lag @ a.T + a @ posterior.covariance[s, t - 1] @ a.T

@@ -41,8 +41,8 @@ def test_moments_against_dense_integration() -> None:
 
     for largest, tolerance in ((0.3, 1e-6), (1.0, 1e-4), (2.0, 1e-3)):
         near = variance <= largest
-        for found, expected in zip((first, second), exact(mean[near], variance[near]), strict=True):
-            np.testing.assert_allclose(found[near], expected, atol=tolerance)
+        for moment, expected in zip((first, second), exact(mean[near], variance[near]), strict=True):
+            np.testing.assert_allclose(moment[near], expected, atol=tolerance)
     step = 1e-5
     for found, shift in ((by_mean, (step, 0.0)), (by_variance, (0.0, step))):
         above, _, _ = hidden_moments(mean + shift[0], variance + shift[1], nodes, weights / weights.sum())

@@ -44,7 +44,8 @@ def test_every_task_is_here() -> None:
         for name, cls in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
             if cls is not train.Task and all(callable(getattr(cls, method, None)) for method in ("step", "load_state")):
                 tasks.add(name)
-    assert tasks - {"Optimiser"} == set(TASKS)
+    one_update_an_epoch = {"KalmanEM"}  # resumed in tests/models/test_linear_dynamics.py
+    assert tasks - {"Optimiser"} - one_update_an_epoch == set(TASKS)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
