@@ -216,6 +216,8 @@ def test_errors() -> None:
         GAN(12, 0)
     with pytest.raises(ValueError, match="rate"):
         GAN(12, 3, dropout=(0.0, 1.0))
+    with pytest.raises(TypeError, match="dropout"):
+        GAN(12, 3, dropout=0.5)  # type: ignore[arg-type]
     model = GAN(12, 3, (4,), (4,))
     with pytest.raises(ValueError, match="x"):
         model.fit(np.full((5, 12), 1.5), 1)

@@ -101,6 +101,8 @@ class GAN(_Composite):
         self.generator_hidden = tuple(as_count(width, "generator_hidden") for width in generator_hidden)
         self.discriminator_hidden = tuple(as_count(width, "discriminator_hidden") for width in discriminator_hidden)
         self.pieces = as_count(pieces, "pieces")
+        if not isinstance(dropout, tuple | list) or len(dropout) != 2:
+            raise TypeError(f"dropout: expected a pair (of inputs, of hidden units), given {dropout!r}")
         self.dropout = (as_number(dropout[0], "dropout[0]"), as_number(dropout[1], "dropout[1]"))
         self.seed = as_int(seed, "seed", 0, 2**64 - 1)
         rng = Generator(derive_seed(self.seed, Stream.WEIGHTS))
