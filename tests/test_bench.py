@@ -172,7 +172,7 @@ class TestArithmetic:
         assert asked("avx2") == [2.0] * times + [1.3] * times
         assert asked("scalar") == []
 
-    @pytest.mark.parametrize("family", ["cd", "gibbs"])
+    @pytest.mark.parametrize("family", ["ais", "cd", "gibbs"])
     def test_rows_on_digits_are_named_and_judged_beside_those_on_random_states(
         self, family: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -16,12 +16,13 @@ _RATE, _BATCH = 0.05, 100
 
 
 class Digits(NamedTuple):
-    """Parameters after one epoch of CD-1, and the images, binarised by threshold 0.5, in random order."""
+    """Parameters after one epoch of CD-1, and the images, binarised by threshold 0.5."""
 
     w: Any  # float32 [784, hidden]
     b_vis: Any
     b_hid: Any
-    images: Any  # uint8 [60000, 784]
+    b_base: Any  # biases of independent pixels, as on as they are in the images
+    images: Any  # uint8 [60000, 784], in random order
 
     def minibatch(self, number: int, size: int) -> Any:
         """The `number`-th `size` images, float32 [size, 784]."""
@@ -45,9 +46,10 @@ def trained(hidden: int, seed: int) -> Digits:
     images = images[draw.permutation(len(images))]
     mean = images.mean(0, dtype=np.float64).clip(1e-3, 1 - 1e-3)
     w = draw.standard_normal((PIXELS, hidden), dtype=np.float32) * np.float32(0.01)
-    b_vis, b_hid = np.log(mean / (1 - mean)).astype(np.float32), np.zeros(hidden, dtype=np.float32)
+    b_base, b_hid = np.log(mean / (1 - mean)).astype(np.float32), np.zeros(hidden, dtype=np.float32)
+    b_vis = b_base.copy()
     rng = Generator(seed)
-    digits = Digits(w, b_vis, b_hid, images)
+    digits = Digits(w, b_vis, b_hid, b_base, images)
     for number in range(len(images) // _BATCH):
         ops.cd_update(BitMatrix.from_dense(digits.minibatch(number, _BATCH)), w, b_vis, b_hid, lr=_RATE, rng=rng)
     return digits
