@@ -115,7 +115,8 @@ def test_out_may_be_a_view(isa: str, layout: str) -> None:
     for m, n, k in [(5, 9, 6), (30, 3, 18), (2, 40, 7)]:
         a, b = integers(rng, 3, m, k), integers(rng, 3, k, n)
         out = views(rng, (3,), m, n)[layout]
-        base = out.base if out.base.base is None else out.base.base
+        base: Any = out.base
+        base = base if base.base is None else base.base
         gaps = np.isnan(base)
         assert ops.batched_matmul(a, b, out=out) is out
         np.testing.assert_array_equal(out, ref.batched_matmul(a, b))

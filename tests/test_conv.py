@@ -62,7 +62,7 @@ def arrays(seed: int, shape: tuple[Any, ...], *, integers: bool) -> tuple[np.nda
 @pytest.mark.parametrize("activation", ["none", "relu"])
 def test_integers_are_exact(isa: str, shape: tuple[Any, ...], activation: str) -> None:
     x, w, b, dy = arrays(1, shape, integers=True)
-    how = {"stride": shape[7], "padding": shape[8], "activation": activation}
+    how: dict[str, Any] = {"stride": shape[7], "padding": shape[8], "activation": activation}
     y = ops.conv2d(x, w, b, **how)
     np.testing.assert_array_equal(y, ref.conv2d(x, w, b, **how))
     np.testing.assert_array_equal(ops.conv2d(x, w, **how), ref.conv2d(x, w, **how))
@@ -77,7 +77,7 @@ def test_every_small_stride_and_padding(isa: str, kh: int, kw: int) -> None:
     for sy, sx, py, px in itertools.product((1, 2, 3), (1, 2, 5), (0, 1, 3), (0, 2)):
         shape = (2, 3, 5, 6, 4, kh, kw, (sy, sx), (py, px))
         x, w, b, dy = arrays(2, shape, integers=True)
-        how = {"stride": (sy, sx), "padding": (py, px)}
+        how: dict[str, Any] = {"stride": (sy, sx), "padding": (py, px)}
         y = ops.conv2d(x, w, b, **how)
         np.testing.assert_array_equal(y, ref.conv2d(x, w, b, **how), err_msg=str(shape))
         found = ops.conv2d_backward(x, w, y, dy, **how)
@@ -111,7 +111,7 @@ def test_any_shape(
 def test_floats_match_the_reference(isa: str, activation: str) -> None:
     for shape in SHAPES:
         x, w, b, dy = arrays(3, shape, integers=False)
-        how = {"stride": shape[7], "padding": shape[8], "activation": activation}
+        how: dict[str, Any] = {"stride": shape[7], "padding": shape[8], "activation": activation}
         y = ops.conv2d(x, w, b, **how)
         expected = ref.conv2d(x, w, b, **how)
         assert np.abs(y - expected).max() <= 1e-5 * (1 + np.abs(expected).max()), shape
@@ -148,7 +148,7 @@ def test_reference_is_torchs_convolution() -> None:
         tensors = [torch.tensor(a, dtype=torch.float64, requires_grad=True) for a in (x, w, b)]
         y = torch.nn.functional.conv2d(*tensors, shape[7], shape[8])
         y.backward(torch.tensor(dy, dtype=torch.float64))
-        how = {"stride": shape[7], "padding": shape[8]}
+        how: dict[str, Any] = {"stride": shape[7], "padding": shape[8]}
         np.testing.assert_array_equal(ref.conv2d(x, w, b, **how), y.detach().numpy())
         for found, tensor in zip(ref.conv2d_backward(x, w, y.detach().numpy(), dy, **how), tensors, strict=True):
             np.testing.assert_array_equal(found, tensor.grad.numpy())
@@ -157,7 +157,7 @@ def test_reference_is_torchs_convolution() -> None:
 @pytest.mark.parametrize("shape", SHAPES, ids=IDS)
 def test_bits_do_not_depend_on_threads(isa: str, set_threads: SetThreads, shape: tuple[Any, ...]) -> None:
     x, w, b, dy = arrays(6, shape, integers=False)
-    how = {"stride": shape[7], "padding": shape[8], "activation": "tanh"}
+    how: dict[str, Any] = {"stride": shape[7], "padding": shape[8], "activation": "tanh"}
     results = []
     for threads in (1, 2, 3, 8):
         set_threads(threads)
@@ -171,7 +171,7 @@ def test_bits_do_not_depend_on_threads(isa: str, set_threads: SetThreads, shape:
 def test_an_image_has_the_same_bits_alone(isa: str) -> None:
     for shape in SHAPES:
         x, w, b, dy = arrays(7, shape, integers=False)
-        how = {"stride": shape[7], "padding": shape[8]}
+        how: dict[str, Any] = {"stride": shape[7], "padding": shape[8]}
         y = ops.conv2d(x, w, b, **how)
         dx, _, _ = ops.conv2d_backward(x, w, y, dy, **how)
         last = slice(len(x) - 1, None)
@@ -183,7 +183,7 @@ def test_levels_with_fused_multiply_add_agree(levels: list[str], at_level: Any) 
     fused = [level for level in levels if level != "scalar"]
     for shape in SHAPES:
         x, w, b, dy = arrays(8, shape, integers=False)
-        how = {"stride": shape[7], "padding": shape[8], "activation": "sigmoid"}
+        how: dict[str, Any] = {"stride": shape[7], "padding": shape[8], "activation": "sigmoid"}
         results = []
         for level in fused:
             with at_level(level):
@@ -217,7 +217,9 @@ def test_out_and_conversion(isa: str) -> None:
     for wanted in itertools.product((True, False), repeat=3):
         if not any(wanted):
             continue
-        targets = tuple(np.full_like(g, np.nan) if take else None for g, take in zip(gradients, wanted, strict=True))
+        targets: Any = tuple(
+            np.full_like(g, np.nan) if take else None for g, take in zip(gradients, wanted, strict=True)
+        )
         assert ops.conv2d_backward(x, w, y, dy, **how, out=targets) is targets
         for gradient, target in zip(gradients, targets, strict=True):
             if target is not None:

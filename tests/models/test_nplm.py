@@ -161,6 +161,6 @@ def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match="n_words"):
         NPLM(1, context=2, n_features=2, n_hidden=2, rng=0)
     for name in ("context", "n_features", "n_hidden"):
-        settings = {"context": 2, "n_features": 2, "n_hidden": 2, name: 0}
+        settings: dict[str, Any] = {"context": 2, "n_features": 2, "n_hidden": 2, name: 0}
         with pytest.raises(ValueError, match=r"context|n_features|n_in|n_out"):
             NPLM(5, rng=0, **settings)

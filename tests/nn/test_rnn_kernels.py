@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ class Problem:
         self.z, self.x = normal(*shape), normal(steps, batch, inputs)
         self.w_x, self.b = normal(inputs, hidden), normal(hidden)
         self.w_h = normal(hidden, hidden) * np.float32(0.7 / np.sqrt(hidden))
-        self.h0 = normal(batch, hidden) if with_h0 else None
+        self.h0: Any = normal(batch, hidden) if with_h0 else None
         self.dh, self.dh_last = normal(*shape), normal(batch, hidden)
 
 
@@ -231,7 +232,7 @@ def test_errors() -> None:
             call()
     for call in (
         lambda: ops.rnn("z", p.w_h),
-        lambda: ops.rnn(p.z, p.w_h, activation=1),
+        lambda: ops.rnn(p.z, p.w_h, activation=1),  # type: ignore[arg-type]
         lambda: ops.rnn(p.z, p.w_h, out=np.empty_like(h, dtype=np.float64)),
     ):
         with pytest.raises(TypeError):
