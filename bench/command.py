@@ -38,7 +38,8 @@ sites along a side of the lattice, T steps); a family takes the sizes of its dim
 
 peers: numpy, torch, scikit-learn, rbms, thrml, dwave-samplers; missing ones are skipped (pip install torch
 scikit-learn rbms thrml dwave-samplers threadpoolctl matplotlib).
-torch.compile takes part when named; it was slower than eager on these kernels and takes long to start.
+torch.compile takes part when named, and in rows that are judged against it; it was slower than eager on the other
+kernels and takes long to start.
 """
 
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from hintoncore.bench import FAMILIES, gibbs, matmul
+from hintoncore.bench import FAMILIES, gibbs, matmul, nn
 from hintoncore.bench.harness import digits, quiet, timing
 from hintoncore.bench.harness.cases import (
     OURS,
@@ -30,7 +30,7 @@ from hintoncore.bench.harness.cases import (
     within,
 )
 from hintoncore.bench.harness.quiet import Meter
-from hintoncore.bench.harness.run import judge, paired_ratio, spread, summarise
+from hintoncore.bench.harness.run import Settings, judge, paired_ratio, spread, summarise
 from hintoncore.bench.harness.timing import calibrate
 from hintoncore.bench.harness.worker import serve
 from hintoncore.bench.report import compare, document, figures, markdown
@@ -186,6 +186,16 @@ class TestArithmetic:
             assert real[f"{name}, MNIST"].targets == c.targets
             assert real[f"{name}, MNIST"].contestants == c.contestants
         assert not any(c.params["mnist"] for c in module.cases(Request(sizes=((100, 784, 500),))))
+
+
+class TestPeers:
+    def test_what_takes_long_to_start_is_invited_by_name_or_by_a_target(self) -> None:
+        (judged,) = nn.cases(Request(threads=(2,), isa="avx512", best=True))
+        (free,) = nn.cases(Request(threads=(1,), isa="avx512", best=True))
+        for name in ("numpy", "torch", "torch.compile"):
+            assert Settings().invites(name, judged)
+            assert Settings().invites(name, free) == (name != "torch.compile")
+            assert Settings(peers=frozenset({"torch.compile"})).invites(name, free) == (name == "torch.compile")
 
 
 class TestChecks:

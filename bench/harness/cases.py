@@ -29,8 +29,8 @@ ENGINES = {
     "copy": OURS,
 }
 
-#: Peers that take part only when named: torch.compile needs a compiler and many seconds a row, and was slower than
-#: eager on every kernel here (its random numbers cost more than the passes it saves).
+#: Peers that take part only when named, or where a target is set by them: torch.compile needs a compiler and many
+#: seconds a row, and was slower than eager on most kernels here (its random numbers cost more than it saves).
 ON_REQUEST = frozenset({"torch.compile"})
 
 #: Units of speed, and how much work per second one of each is.

@@ -25,9 +25,11 @@ class Settings:
     seed: int = 0
     peers: frozenset[str] | None = None
 
-    def invites(self, name: str) -> bool:
-        """Whether this contestant takes part."""
-        return name not in ON_REQUEST if self.peers is None else name in self.peers
+    def invites(self, name: str, case: Case) -> bool:
+        """Whether this contestant takes part in the case."""
+        if self.peers is not None:
+            return name in self.peers
+        return name not in ON_REQUEST or any(name in target.against for target in case.targets)
 
 
 def spread(values: Sequence[float]) -> float:
@@ -106,7 +108,7 @@ def summarise(
 
 def run_case(case: Case, isa: str, settings: Settings, pool: Pool) -> Row:
     """Prepare and check every contestant, then time them round by round."""
-    names = [name for name in case.contestants if name == OURS or settings.invites(name)]
+    names = [name for name in case.contestants if name == OURS or settings.invites(name, case)]
     if case.ceiling is not None:
         names.append(case.ceiling)
     processes: dict[str, Process] = {}
