@@ -20,7 +20,10 @@ import numpy as np
 import pytest
 
 import hintoncore
+from hintoncore import nn, train
 from hintoncore.cli import main
+from hintoncore.cli._progress import EpochLines
+from hintoncore.models import RBM
 
 WITH_PICTURES = importlib.util.find_spec("matplotlib") is not None
 COMMANDS = ("info", "train", "sample", "reproduce", "bench")
@@ -401,3 +404,19 @@ def test_a_reader_that_leaves_early_is_no_error(trained: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+def test_lines_of_epochs_say_what_tasks_of_all_kinds_measure(capsys: pytest.CaptureFixture[str]) -> None:
+    x, labels = np.random.default_rng(0).random((40, 4), dtype=np.float32), np.arange(40) % 2
+    task = train.Supervised(
+        nn.Linear(4, 2, rng=1), x, labels, loss=nn.SoftmaxCrossEntropy(), optimiser=nn.SGD(0.1), validation=(x, labels)
+    )
+    trainer = train.Trainer(task, batch_size=10, callbacks=[EpochLines()])
+    trainer.run(2)
+    last = trainer.history[-1]
+    assert capsys.readouterr().err.splitlines()[1] == (
+        f"epoch 2/2: loss {last['loss']:.4g}, held-out loss {last['validation_loss']:.4g}, "
+        f"held-out error {last['validation_error']:.4g}"
+    )
+    RBM(4, 2).fit(x, 1, callbacks=[EpochLines()])
+    assert "epoch 1/1: reconstruction error 0." in capsys.readouterr().err
