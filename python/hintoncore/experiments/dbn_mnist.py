@@ -72,7 +72,7 @@ class Settings:
     bound_sizes: tuple[int, ...] = (500, 2000)
     bound_first_epochs: tuple[int, int] = (48, 2)
     bound_epochs: int = 10
-    bound_rate: float = 0.02
+    bound_rate: float = 0.005
     bound_steps: int = 3
     bound_chains: int = 500
     chains: int = 500
@@ -86,7 +86,7 @@ FULL = Settings()
 SHORT = Settings(
     fine_tuning=((20, 3), (15, 6), (15, 10)),
     final_epochs=30,
-    bound_epochs=1,
+    bound_epochs=3,
     chains=250,
 )
 """What an hour of one core allows; the committed result is of this run."""
