@@ -42,6 +42,15 @@ T* data(const py::array& a, const char* name, const std::vector<py::ssize_t>& sh
     return static_cast<T*>(const_cast<void*>(a.data()));
 }
 
+// The same of a float32 array that may be None, for which they give null.
+inline const float* optional_input(const py::object& array, const char* name, const std::vector<py::ssize_t>& shape) {
+    return array.is_none() ? nullptr : data<float>(array.cast<py::array>(), name, shape, Access::read);
+}
+
+inline float* optional_output(const py::object& array, const char* name, const std::vector<py::ssize_t>& shape) {
+    return array.is_none() ? nullptr : data<float>(array.cast<py::array>(), name, shape, Access::write);
+}
+
 // A two-dimensional array's extent, whatever it is.
 inline py::ssize_t extent(const py::array& a, const char* name, int axis, int ndim) {
     if (a.ndim() != ndim)

@@ -4,14 +4,6 @@
 namespace hc_python {
 namespace {
 
-float* optional_output(const py::object& array, const char* name, const std::vector<py::ssize_t>& shape) {
-    return array.is_none() ? nullptr : data<float>(array.cast<py::array>(), name, shape, Access::write);
-}
-
-const float* optional_input(const py::object& array, const char* name, const std::vector<py::ssize_t>& shape) {
-    return array.is_none() ? nullptr : data<float>(array.cast<py::array>(), name, shape, Access::read);
-}
-
 // `target`: int32 labels, float32 target rows, or None for the probabilities alone.
 py::object softmax(const py::array& x, const py::object& target, float scale, const py::object& out) {
     const py::ssize_t rows = extent(x, "x", 0, 2), columns = extent(x, "x", 1, 2);

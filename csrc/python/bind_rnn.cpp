@@ -4,10 +4,6 @@
 namespace hc_python {
 namespace {
 
-const float* optional_input(const py::object& array, const char* name, const std::vector<py::ssize_t>& shape) {
-    return array.is_none() ? nullptr : data<float>(array.cast<py::array>(), name, shape, Access::read);
-}
-
 // `z`, or `x` with `w_x` and `b`; writes all states or, to an array of two dimensions, those of the last step.
 void rnn(const py::object& z, const py::object& x, const py::object& w_x, const py::object& b, const py::array& w_h,
          const py::object& h0, int activation, const py::array& out) {
