@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
+import mmap
 import subprocess
 import sys
 from collections.abc import Callable
@@ -224,6 +226,37 @@ def test_out_and_conversion(isa: str) -> None:
         for gradient, target in zip(gradients, targets, strict=True):
             if target is not None:
                 np.testing.assert_array_equal(gradient, target)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="protects pages")
+@pytest.mark.parametrize("before", [False, True])
+def test_nothing_is_read_or_written_beside_the_arrays(isa: str, before: bool) -> None:
+    """Each array lies at the end of its pages, or at their start, with a page beside it that may not be touched."""
+    page = mmap.PAGESIZE
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    kept = []
+
+    def guarded(x: np.ndarray) -> np.ndarray:
+        size = -(-x.nbytes // page) * page
+        memory = mmap.mmap(-1, size + 2 * page)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        for at in (address, address + page + size):
+            assert protect(ctypes.c_void_p(at), ctypes.c_size_t(page), 0) == 0
+        offset = page if before else page + size - x.nbytes
+        copy = np.frombuffer(memory, np.float32, x.size, offset).reshape(x.shape)
+        copy[...] = x
+        kept.append(memory)
+        return copy
+
+    for shape in SHAPES:
+        x, w, b, dy = (guarded(a) for a in arrays(11, shape, integers=True))
+        how = {"stride": shape[7], "padding": shape[8]}
+        y = guarded(np.zeros_like(dy))
+        ops.conv2d(x, w, b, **how, out=y)
+        gradients = guarded(np.zeros_like(x)), guarded(np.zeros_like(w)), guarded(np.zeros_like(b))
+        ops.conv2d_backward(x, w, y, dy, **how, out=gradients)
+        for found, expected in zip(gradients, ref.conv2d_backward(x, w, y, dy, **how), strict=True):
+            np.testing.assert_array_equal(found, expected)
 
 
 # Of the process, in a fresh one: what is allocated before counts too.

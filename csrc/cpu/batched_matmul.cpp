@@ -36,7 +36,10 @@ struct Batch {
 
 void batched_matmul(const hc_batched_matmul_args& p) {
     Batch batch(p);
-    Matmul one{p.m, p.n, p.k};
+    Matmul one{};
+    one.m = p.m;
+    one.n = p.n;
+    one.k = p.k;
     one.lda = p.lda;
     one.trans_a = p.trans_a != 0;
     one.ldb = p.ldb;

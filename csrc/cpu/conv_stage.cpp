@@ -80,9 +80,10 @@ void ConvStage::load(const float* x, int threads) {
             const float* image = x + offset;
             for (int64_t phase = 0; phase < phases_; ++phase) {
                 const PhaseColumns columns(s_, phase, phases_);
+                if (columns.first >= columns.last) continue;
                 float* to = row + phase * phase_width_ + columns.at;
                 if (phases_ == 1)
-                    std::copy(image + columns.first, image + std::max(columns.first, columns.last), to);
+                    std::copy(image + columns.first, image + columns.last, to);
                 else
                     for (int64_t c = columns.first; c < columns.last; c += phases_) *to++ = image[c];
             }
@@ -96,6 +97,7 @@ void ConvStage::add_to(float* dx) const {
         float* image = dx + offset;
         for (int64_t phase = 0; phase < phases_; ++phase) {
             const PhaseColumns columns(s_, phase, phases_);
+            if (columns.first >= columns.last) continue;
             const float* from = row + phase * phase_width_ + columns.at;
             for (int64_t c = columns.first; c < columns.last; c += phases_) image[c] += *from++;
         }
