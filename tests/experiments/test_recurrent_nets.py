@@ -6,9 +6,11 @@ import datetime
 from pathlib import Path
 
 import numpy as np
+import pytest
 from quick import check_quick
 
 from hintoncore.experiments import irnn, thought_vector
+from hintoncore.experiments._framework import Run
 
 
 def test_irnn(tmp_path: Path) -> None:
@@ -27,6 +29,23 @@ def test_sums_are_of_the_marked_numbers() -> None:
     # Guessing 1 costs the variance of a sum of two uniform numbers; its mean over 2000 rows errs by at most 0.0244 in
     # all but 1e-6 of runs (the standard deviation of one squared error is 0.197, five of its standard errors 0.022).
     assert abs(np.mean((target - 1) ** 2) - 1 / 6) < 0.0244
+
+
+def test_begins_again_at_half_the_rate(tmp_path: Path) -> None:
+    run = Run(seed=0, quick=True, out=tmp_path)
+    tried: list[tuple[str, float]] = []
+
+    def learn(file: str, rate: float, limit: float) -> list[dict[str, float]]:
+        tried.append((file, rate))
+        if rate > limit:
+            raise FloatingPointError("too large")
+        return [{"loss": rate}]
+
+    assert irnn.steadily(run, "net", 1.0, lambda file, rate: learn(file, rate, 0.3)) == [{"loss": 0.25}]
+    assert tried == [("net-0", 1.0), ("net-1", 0.5), ("net-2", 0.25)]
+    assert run.details["diverged"] == ["net at rate 1: too large", "net at rate 0.5: too large"]
+    with pytest.raises(FloatingPointError, match=r"every rate from 1 to 0\.125"):
+        irnn.steadily(run, "net", 1.0, lambda file, rate: learn(file, rate, 0.0))
 
 
 def test_thought_vector(tmp_path: Path) -> None:
