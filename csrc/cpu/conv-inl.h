@@ -8,7 +8,7 @@
 // A full store of a short run spoils the columns after it, which are written next: runs go in order. A block of rows at
 // a time stays in L1 while the runs go by.
 //
-// Measured on one Zen 5 core: see bench/conv.py; packing takes 3 to 10 % of a convolution's time.
+// On one Zen 5 core (busy), share of fma_peak: 9x9/2 256->256 0.73 forward, 0.75 backward; 3x3 64->64 0.69, 0.66.
 // Included inside an ISA namespace after gemm-inl.h.
 
 constexpr int64_t kGatherRows = 128;
