@@ -22,9 +22,9 @@ array([0, 1, 1, 0])
 
 from hintoncore.nn import init
 from hintoncore.nn.alignment import alignment, cosine
-from hintoncore.nn.feedback import FeedbackNetwork
 from hintoncore.nn.coding import CodingPrior
 from hintoncore.nn.convolution import Conv2d, Flatten, MaxPool2d, Reshape
+from hintoncore.nn.feedback import FeedbackNetwork
 from hintoncore.nn.gradient_check import GradientCheck, check_gradients
 from hintoncore.nn.layers import Dropout, Embedding, Layer, LayerNorm, Linear
 from hintoncore.nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
