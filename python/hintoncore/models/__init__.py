@@ -13,8 +13,8 @@ from hintoncore.models.hopfield import HopfieldNet
 from hintoncore.models.linear_dynamics import LinearDynamics
 from hintoncore.models.mixture import Mixture
 from hintoncore.models.ngram import InterpolatedNGram, KneserNey
-from hintoncore.models.nplm import NPLM
 from hintoncore.models.noisy_weights import NoisyWeightsNet
+from hintoncore.models.nplm import NPLM
 from hintoncore.models.rbm import RBM
 from hintoncore.models.recirculation import Recirculation
 from hintoncore.models.sequence_to_sequence import Alphabet, SequenceCrossEntropy, SequenceToSequence
