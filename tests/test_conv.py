@@ -250,7 +250,7 @@ def test_nothing_is_read_or_written_beside_the_arrays(isa: str, before: bool) ->
 
     for shape in SHAPES:
         x, w, b, dy = (guarded(a) for a in arrays(11, shape, integers=True))
-        how = {"stride": shape[7], "padding": shape[8]}
+        how: dict[str, Any] = {"stride": shape[7], "padding": shape[8]}
         y = guarded(np.zeros_like(dy))
         ops.conv2d(x, w, b, **how, out=y)
         gradients = guarded(np.zeros_like(x)), guarded(np.zeros_like(w)), guarded(np.zeros_like(b))
