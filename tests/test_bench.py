@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 from hintoncore.bench import FAMILIES, gibbs, matmul, nn
-from hintoncore.bench.harness import digits, quiet, timing
+from hintoncore.bench.harness import digits, libraries, quiet, timing
 from hintoncore.bench.harness.cases import (
+    ENGINES,
     OURS,
     Case,
     Prepared,
@@ -238,15 +239,8 @@ class TestChecks:
             module = importlib.import_module(f"hintoncore.bench.{family}")
             for c in module.cases(Request(threads=(1,), sizes=sizes)):
                 for contestant in c.contestants:
-                    needs = {
-                        "torch": "torch",
-                        "torch.compile": None,
-                        "scikit-learn": "sklearn",
-                        "rbms": "rbms",
-                        "thrml": "thrml",
-                        "dwave-samplers": "dwave",
-                    }.get(contestant, "numpy")
-                    if needs is None or importlib.util.find_spec(needs) is None or family in ("cd", "pcd"):
+                    slow = contestant == "torch.compile" or family in ("cd", "pcd")
+                    if slow or not libraries.installed(ENGINES[contestant]):
                         continue
                     module.CONTESTANTS[contestant](Setup(c.params, 1, 0)).check()
                     checked.append((family, c.name, contestant))
