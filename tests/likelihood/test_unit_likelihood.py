@@ -160,7 +160,7 @@ def test_refusals() -> None:
     with pytest.raises(ValueError, match="model: expected a layer of Bernoulli"):
         exact_log_z(RBM(24, 30, visible="spin"))
     model = RBM(6, 4, visible="spin")
-    with pytest.raises(ValueError, match="model: expected visible units with a finite number of states"):
+    with pytest.raises(ValueError, match="model: pseudo-likelihood needs visible units with a finite number"):
         pseudo_log_likelihood(RBM(6, 4, visible="gaussian"), np.ones((3, 6)))
     with pytest.raises(ValueError, match="data: expected states of spin units, not means"):
         reverse_ais(model, data=np.zeros((3, 6)))
