@@ -140,22 +140,17 @@ def _torch_step(setup: Setup, *, compile_step: bool) -> Prepared:
     _, context, words, features, hidden = p.sizes
     x, target = torch.from_numpy(p.windows[:, :-1].copy()), torch.from_numpy(p.windows[:, -1].copy())
 
-    class Model(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.embedding = torch.nn.Embedding(words, features)
-            self.hidden = torch.nn.Linear(context * features, hidden)
-            self.output = torch.nn.Linear(hidden, words)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            y: torch.Tensor = self.output(torch.tanh(self.hidden(self.embedding(x).flatten(1))))
-            return y
-
-    def stepper() -> tuple[Model, Any]:
-        model = Model()
+    def stepper() -> tuple[list[Any], Any]:
+        layers: list[Any] = [
+            torch.nn.Embedding(words, features),
+            torch.nn.Linear(context * features, hidden),
+            torch.nn.Linear(hidden, words),
+        ]
+        embedding, *linear = layers
+        model = torch.nn.Sequential(embedding, torch.nn.Flatten(), linear[0], torch.nn.Tanh(), linear[1])
         with torch.no_grad():
-            model.embedding.weight.copy_(torch.from_numpy(p.table))
-            for layer, weight in zip((model.hidden, model.output), p.weights, strict=True):
+            embedding.weight.copy_(torch.from_numpy(p.table))
+            for layer, weight in zip(linear, p.weights, strict=True):
                 layer.weight.copy_(torch.from_numpy(weight.T.copy()))
                 layer.bias.zero_()
         optimiser = torch.optim.Adam(model.parameters(), lr=_RATE, betas=(_BETA1, _BETA2), eps=_EPSILON, fused=True)
@@ -170,13 +165,13 @@ def _torch_step(setup: Setup, *, compile_step: bool) -> Prepared:
             forward().backward()
             optimiser.step()
 
-        return model, step
+        return layers, step
 
     def check() -> float:
-        model, step = stepper()
+        (embedding, *linear), step = stepper()
         step()
-        weights = [layer.weight.detach().numpy().T for layer in (model.hidden, model.output)]
-        return p.error(model.embedding.weight.detach().numpy(), weights)
+        weights = [layer.weight.detach().numpy().T for layer in linear]
+        return p.error(embedding.weight.detach().numpy(), weights)
 
     _, timed = stepper()
     return Prepared(timed, check)
