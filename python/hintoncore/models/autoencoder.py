@@ -14,8 +14,8 @@ from hintoncore import nn, ops
 from hintoncore._counts import as_count
 from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import as_int
-from hintoncore.files import FileFormatError, load_tensors, save_tensors
 from hintoncore.generator import Generator
+from hintoncore.models._files import ModelFile
 from hintoncore.models._parameters import copy_parameters
 from hintoncore.models._rows import dense_blocks
 from hintoncore.models.rbm import RBM
@@ -28,7 +28,9 @@ __all__ = ["DeepAutoencoder"]
 
 Float32Array = NDArray[np.float32]
 
-_FILE_KIND = "deep-autoencoder"
+_FILE = ModelFile(
+    "deep-autoencoder", "deep autoencoder", ("sizes", "visible", "hidden", "code", "seed"), counters=("epochs_trained",)
+)
 _BLOCK_ROWS = 1024
 
 _MEAN = {"bernoulli": "sigmoid", "spin": "tanh", "gaussian:unit": "none"}
@@ -252,15 +254,7 @@ class DeepAutoencoder:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one safetensors file, atomically; equal models give equal bytes."""
-        metadata = {
-            "code": self.code,
-            "epochs_trained": self.epochs_trained,
-            "hidden": self.hidden,
-            "seed": self.seed,
-            "sizes": list(self.sizes),
-            "visible": self.visible,
-        }
-        save_tensors(path, self.parameters(), kind=_FILE_KIND, metadata=metadata)
+        _FILE.save(path, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> DeepAutoencoder:
@@ -273,15 +267,7 @@ class DeepAutoencoder:
         FileFormatError
             If the file is damaged, is another model's, or was written by a newer version.
         """
-        tensors, metadata = load_tensors(path, kind=_FILE_KIND)
-        try:
-            settings = {name: metadata[name] for name in ("visible", "hidden", "code", "seed")}
-            model = cls(metadata["sizes"], **settings)
-            model.epochs_trained = metadata["epochs_trained"]
-            model.set_parameters(tensors)
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(f"{path}: not a usable deep autoencoder ({error})") from error
-        return model
+        return _FILE.load(path, cls)
 
     @staticmethod
     def _through(layers: Sequence[nn.Linear], x: Float32Array) -> Float32Array:

@@ -15,12 +15,12 @@ from hintoncore._counts import as_count
 from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import as_int, as_number
 from hintoncore.bitmatrix import BitMatrix
-from hintoncore.files import FileFormatError, load_tensors, save_tensors
 from hintoncore.generator import Generator, RngLike, as_generator
+from hintoncore.models._files import ModelFile
 from hintoncore.models._rows import as_rows, dense_blocks
 from hintoncore.models.units import BernoulliUnits
 from hintoncore.nn import _arithmetic
-from hintoncore.nn.network import _Composite, set_parameters
+from hintoncore.nn.network import _Composite
 
 if TYPE_CHECKING:
     from hintoncore.train import Callback, Schedule
@@ -30,7 +30,12 @@ __all__ = ["GAN"]
 Array = NDArray[Any]
 Float32Array = NDArray[np.float32]
 
-_FILE_KIND = "generative adversarial nets"
+_FILE = ModelFile(
+    "generative adversarial nets",
+    "pair of adversarial nets",
+    ("n_visible", "n_noise", "generator_hidden", "discriminator_hidden", "pieces", "dropout", "seed"),
+    counters=("epochs_trained",),
+)
 _BLOCK_ROWS = 1024
 _UNITS = BernoulliUnits()
 
@@ -235,17 +240,7 @@ class GAN(_Composite):
         OSError
             If the file cannot be written.
         """
-        metadata = {
-            "discriminator_hidden": list(self.discriminator_hidden),
-            "dropout": list(self.dropout),
-            "epochs_trained": self.epochs_trained,
-            "generator_hidden": list(self.generator_hidden),
-            "n_noise": self.n_noise,
-            "n_visible": self.n_visible,
-            "pieces": self.pieces,
-            "seed": self.seed,
-        }
-        save_tensors(path, self.parameters(), kind=_FILE_KIND, metadata=metadata)
+        _FILE.save(path, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> GAN:
@@ -258,19 +253,4 @@ class GAN(_Composite):
         FileFormatError
             If the file is damaged or is not of adversarial nets.
         """
-        tensors, metadata = load_tensors(path, kind=_FILE_KIND)
-        try:
-            model = cls(
-                metadata["n_visible"],
-                metadata["n_noise"],
-                metadata["generator_hidden"],
-                metadata["discriminator_hidden"],
-                pieces=metadata["pieces"],
-                dropout=metadata["dropout"],
-                seed=metadata["seed"],
-            )
-            model.epochs_trained = metadata["epochs_trained"]
-            set_parameters(model, tensors, str(path))
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(f"{path}: not usable adversarial nets ({error})") from error
-        return model
+        return _FILE.load(path, cls)

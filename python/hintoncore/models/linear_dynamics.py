@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from hintoncore._counts import as_count
 from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import as_int, given
-from hintoncore.files import FileFormatError, load_tensors, save_tensors
 from hintoncore.generator import Generator, RngLike, as_generator
+from hintoncore.models._files import ModelFile
 
 if TYPE_CHECKING:
     from hintoncore.train.callbacks import Callback
@@ -23,7 +23,9 @@ __all__ = ["LinearDynamics", "Posterior", "Sequences", "as_sequences"]
 
 Float64Array = NDArray[np.float64]
 
-_FILE_KIND = "linear dynamics"
+_FILE = ModelFile(
+    "linear dynamics", "model of linear dynamics", ("n_observed", "n_latent", "seed"), counters=("epochs_trained",)
+)
 
 
 @dataclass(frozen=True)
@@ -283,13 +285,7 @@ class LinearDynamics:
         OSError
             If the file cannot be written.
         """
-        metadata = {
-            "epochs_trained": self.epochs_trained,
-            "n_latent": self.n_latent,
-            "n_observed": self.n_observed,
-            "seed": self.seed,
-        }
-        save_tensors(path, self.parameters(), kind=_FILE_KIND, metadata=metadata)
+        _FILE.save(path, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LinearDynamics:
@@ -302,14 +298,7 @@ class LinearDynamics:
         FileFormatError
             If the file is damaged or is not of linear dynamics.
         """
-        tensors, metadata = load_tensors(path, kind=_FILE_KIND)
-        try:
-            model = cls(metadata["n_observed"], metadata["n_latent"], seed=metadata["seed"])
-            model.epochs_trained = metadata["epochs_trained"]
-            model.set_parameters(tensors)
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(f"{path}: not usable linear dynamics ({error})") from error
-        return model
+        return _FILE.load(path, cls)
 
     def parameters(self) -> dict[str, Float64Array]:
         """Parameters by name."""

@@ -15,12 +15,12 @@ from hintoncore._counts import as_count
 from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import as_int
 from hintoncore.bitmatrix import BitMatrix
-from hintoncore.files import FileFormatError, load_tensors, save_tensors
 from hintoncore.generator import Generator, RngLike, as_generator
+from hintoncore.models._files import ModelFile
 from hintoncore.models._rows import as_rows, dense_blocks
 from hintoncore.models.units import BernoulliUnits
 from hintoncore.nn import _arithmetic
-from hintoncore.nn.network import _Composite, set_parameters
+from hintoncore.nn.network import _Composite
 
 if TYPE_CHECKING:
     from hintoncore.likelihood import ImportanceEstimate
@@ -31,7 +31,12 @@ __all__ = ["VAE", "NegativeBound"]
 Array = NDArray[Any]
 Float32Array = NDArray[np.float32]
 
-_FILE_KIND = "variational autoencoder"
+_FILE = ModelFile(
+    "variational autoencoder",
+    "variational autoencoder",
+    ("n_visible", "n_latent", "hidden", "activation", "seed"),
+    counters=("epochs_trained",),
+)
 _BLOCK_ROWS = 1024
 _BLOCK_SAMPLES = 500  # whose pixels stay in the second-level cache
 _UNITS = BernoulliUnits()
@@ -313,15 +318,7 @@ class VAE(_Composite):
         OSError
             If the file cannot be written.
         """
-        metadata = {
-            "activation": self.activation,
-            "epochs_trained": self.epochs_trained,
-            "hidden": list(self.hidden),
-            "n_latent": self.n_latent,
-            "n_visible": self.n_visible,
-            "seed": self.seed,
-        }
-        save_tensors(path, self.parameters(), kind=_FILE_KIND, metadata=metadata)
+        _FILE.save(path, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> VAE:
@@ -334,20 +331,7 @@ class VAE(_Composite):
         FileFormatError
             If the file is damaged or is not of a variational autoencoder.
         """
-        tensors, metadata = load_tensors(path, kind=_FILE_KIND)
-        try:
-            model = cls(
-                metadata["n_visible"],
-                metadata["n_latent"],
-                metadata["hidden"],
-                activation=metadata["activation"],
-                seed=metadata["seed"],
-            )
-            model.epochs_trained = metadata["epochs_trained"]
-            set_parameters(model, tensors, str(path))
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(f"{path}: not a usable variational autoencoder ({error})") from error
-        return model
+        return _FILE.load(path, cls)
 
     def _blocks(self, X: ArrayLike | BitMatrix) -> Iterator[Float32Array]:
         return dense_blocks(as_rows(X, self.n_visible), self.n_visible, _BLOCK_ROWS, units=_UNITS)

@@ -29,6 +29,10 @@ class _Composite(Layer):
             if layer in self.layers[:i]:
                 raise ValueError(f"layers: layer {i} is there twice; a layer keeps the state of one place")
 
+    def set_parameters(self, tensors: Mapping[str, Array]) -> None:
+        """Copy arrays into the parameters of the same names; ValueError when names, shapes or types do not match."""
+        set_parameters(self, tensors, "tensors")
+
     def parameters(self) -> dict[str, Array]:
         """Parameters of all layers."""
         return {f"{i}.{name}": value for i, part in enumerate(self.layers) for name, value in part.parameters().items()}
