@@ -133,7 +133,7 @@ class UnitChains(AnnealedChains[Float32Array]):
         """See :class:`AnnealedChains`."""
         units = self._model.visible_units
         rows = np.concatenate(list(dense_blocks(x, self._model.n_visible, _BLOCK_ROWS, units=units, name=name)))
-        if units.site_states is not None and not np.isin(rows, units.site_table()).all():
+        if units.site_states is not None and not units.are_states(rows):
             raise ValueError(f"{name}: expected states of {units.name} units, not means")
         return rows
 

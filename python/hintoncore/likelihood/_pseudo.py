@@ -67,16 +67,17 @@ def pseudo_log_likelihood(model: RBM, x: ArrayLike | BitMatrix, *, rng: RngLike 
     drawn = None if generator is None else _random_sites(generator, rows.shape[0], n_sites)
     total, done = 0.0, 0
     for block in dense_blocks(rows, model.n_visible, _BLOCK_ROWS, units=model.visible_units, name="x"):
-        sites = block.astype(np.float64).reshape(len(block), n_sites, columns)
-        states = _states(sites, table, model)
+        _check_states(block, model)
+        sites = block.reshape(len(block), n_sites, columns)
         pre = np.asarray(model.hidden_inputs(block), dtype=np.float64)
         hidden_terms = model.hidden_units.log_normaliser(pre).sum(axis=1)
         everyone = np.arange(len(block))
         for site in range(n_sites) if drawn is None else [drawn[done : done + len(block)]]:
+            here = sites[everyone, site]
+            state = (here[:, None] == table).all(axis=2).argmax(axis=1)
             surprise = np.zeros(len(block))  # log of the sum over states of exp(F(v) - F(v with that state))
             for step in range(1, n_states):
-                other = table[(states[everyone, site] + step) % n_states]
-                change = other - sites[everyone, site]
+                change = table[(state + step) % n_states] - here
                 moved = change @ w[site] if drawn is None else np.einsum("nc,nch->nh", change, w[site])
                 there = model.hidden_units.log_normaliser(pre + moved).sum(axis=1)
                 surprise = np.logaddexp(surprise, (change * b_vis[site]).sum(axis=1) + there - hidden_terms)
@@ -85,18 +86,11 @@ def pseudo_log_likelihood(model: RBM, x: ArrayLike | BitMatrix, *, rng: RngLike 
     return total / done
 
 
-def _states(sites: Float64Array, table: Float64Array, model: RBM) -> NDArray[np.intp]:
-    """Which row of the table each site is in, shape [N, sites]."""
-    states = np.zeros(sites.shape[:2], dtype=np.intp)
-    known = (sites == table[0]).all(axis=2)
-    for index in range(1, len(table)):
-        here = (sites == table[index]).all(axis=2)
-        states[here] = index
-        known |= here
-    if not known.all():
-        of_one = "0 or 1" if model.visible_units.name == "bernoulli" else f"states of {model.visible_units.name} units"
-        raise ValueError(f"x: pseudo-likelihood needs values that are {of_one}, given {sites[~known][0].tolist()}")
-    return states
+def _check_states(block: NDArray[np.float32], model: RBM) -> None:
+    units = model.visible_units
+    if not units.are_states(block):
+        expected = "0 or 1" if units.name == "bernoulli" else f"states of {units.name} units"
+        raise ValueError(f"x: pseudo-likelihood needs values that are {expected}, not means")
 
 
 def _random_sites(generator: Generator, n_rows: int, n_sites: int) -> NDArray[np.intp]:

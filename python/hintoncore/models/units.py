@@ -80,6 +80,13 @@ class Units(ABC):
         if not (least >= low and most <= high and math.isfinite(least) and math.isfinite(most)):
             raise ValueError(f"{name}: expected {self.values}, given values from {least:g} to {most:g}")
 
+    def are_states(self, block: NDArray[Any]) -> bool:
+        """Whether values that passed :meth:`check` are states, not means; never where states have no end."""
+        if self.site_states is None:
+            return False
+        low, high = self.interval  # a site's columns hold no other value, in any of its states
+        return bool(((block == low) | (block == high)).all())
+
     @property
     @abstractmethod
     def interval(self) -> tuple[float, float]:

@@ -49,15 +49,14 @@ class TrainingRows:
     def __init__(self, x: ArrayLike | BitMatrix, n_units: int, *, units: Units, name: str = "X") -> None:
         rows = as_rows(x, n_units, name)
         self.shape: tuple[int, int] = (rows.shape[0], n_units)
-        self.states = units.site_states is not None
+        self.states = True
         self.binary = units.name == "bernoulli"
-        state_values = np.unique(units.site_table()) if self.states else np.empty(0)
         column_sums = np.zeros(n_units)
         packed = np.empty((rows.shape[0] if self.binary else 0, (n_units + 63) // 64), dtype=np.uint64)
         start = 0
         for block in dense_blocks(rows, n_units, _BLOCK_ROWS, units=units, name=name):
             column_sums += block.sum(axis=0, dtype=np.float64)
-            self.states = self.states and bool(np.isin(block, state_values).all())
+            self.states = self.states and units.are_states(block)
             self.binary = self.binary and self.states
             if self.binary:
                 packed[start : start + len(block)] = BitMatrix.from_dense(block).transpose().words
