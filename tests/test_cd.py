@@ -124,7 +124,9 @@ def test_cd_k(isa: str, k: int, real: bool) -> None:
 # From 192 hidden units on, states and statistics are read by their groups that are not all zero: densities that are
 # read so and not, units that are never on, and samples without a unit.
 @pytest.mark.parametrize("density", [0.0, 0.03, 0.15, 0.3, 0.6, 1.0])
-@pytest.mark.parametrize("shape", [(3, 200, 192), (61, 130, 200), (100, 784, 193), (305, 67, 200)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(3, 200, 192), (61, 130, 200), (100, 784, 193), (305, 67, 200), (1100, 61, 200)], ids=str
+)
 def test_sparse_and_dense_states(isa: str, shape: tuple[int, int, int], density: float) -> None:
     p = Problem(*shape)
     on = np.random.default_rng(1).random((p.batch, p.n_visible)) < density

@@ -62,6 +62,13 @@ static inline Panel bit_product_panel(const BitProductArgs* a, int64_t first_inp
     return {copy, kLanes};
 }
 
+// The sum of a group's weights, added up as its table adds them.
+static inline vf group_sum(const Panel group) {
+    const float* w = group.data;
+    const vf w01 = add(load(w), load(w + group.stride)), w2 = load(w + 2 * group.stride);
+    return add(add(w01, w2), add(load(w + 3 * group.stride), load(w + 4 * group.stride)));
+}
+
 // tables[group][entry][lane], but for entry 0, which is always zero; returns `poison` with NaN added in every lane that read
 // a NaN or infinite weight.
 static inline vf bit_product_tables(const Panel panel, int n_groups, float* tables, vf poison) {
@@ -89,14 +96,15 @@ static inline vf bit_product_tables(const Panel panel, int n_groups, float* tabl
     return poison;
 }
 
-// The same for the groups that have a bit in `used`; the weights of the others are only looked through for NaN.
+// The same for the groups that have a bit in `used`; of the others, the weights are only looked through for NaN, in the same
+// sum, so that whether a product is refused does not depend on the bits.
 static inline vf bit_product_used_tables(const Panel panel, int n_groups, uint64_t used, float* tables, vf poison) {
     Panel group = panel;
     for (int g = 0; g < n_groups; ++g, group.data += kGroupBits * panel.stride, tables += kGroupEntries * kLanes)
         if (used >> g * kGroupBits & (kGroupEntries - 1))
             poison = bit_product_tables(group, 1, tables, poison);
         else
-            for (int j = 0; j < kGroupBits; ++j) poison = mul_add(load(group.data + j * panel.stride), zero(), poison);
+            poison = mul_add(group_sum(group), zero(), poison);
     return poison;
 }
 

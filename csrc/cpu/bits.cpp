@@ -22,20 +22,21 @@ int64_t bits_of(uint64_t x) {
 
 }  // namespace
 
+void BitTransposition::run(int64_t word) const {
+    const int64_t dst_words = bit_words(n_rows);
+    BitTransposeArgs args{};
+    args.src = src;
+    args.src_row_words = static_cast<size_t>(bit_words(n_cols));
+    args.n_rows = n_rows;
+    args.word = static_cast<size_t>(word);
+    args.dst = dst + word * 64 * dst_words;
+    args.dst_row_words = static_cast<size_t>(dst_words);
+    args.n_dst_rows = static_cast<int>(n_cols - word * 64 < 64 ? n_cols - word * 64 : 64);
+    kernels().bit_transpose(&args);
+}
+
 void transpose_bits(const uint64_t* src, int64_t n_rows, int64_t n_cols, uint64_t* dst, int threads) {
-    const KernelTable& kernel = kernels();
-    const int64_t src_words = bit_words(n_cols), dst_words = bit_words(n_rows);
-    parallel_for(src_words, threads, [&](int64_t word) {
-        BitTransposeArgs args{};
-        args.src = src;
-        args.src_row_words = static_cast<size_t>(src_words);
-        args.n_rows = n_rows;
-        args.word = static_cast<size_t>(word);
-        args.dst = dst + word * 64 * dst_words;
-        args.dst_row_words = static_cast<size_t>(dst_words);
-        args.n_dst_rows = static_cast<int>(n_cols - word * 64 < 64 ? n_cols - word * 64 : 64);
-        kernel.bit_transpose(&args);
-    });
+    parallel_run(BitTransposition{src, n_rows, n_cols, dst}, threads);
 }
 
 Values pack_rows(const float* x, int64_t n_rows, int64_t n_cols, uint64_t* rows, int threads) {

@@ -8,7 +8,16 @@ namespace hc {
 
 inline int64_t bit_words(int64_t n) { return (n + 63) / 64; }
 
-// dst[n_cols rows of bit_words(n_rows)] = transpose of src[n_rows rows of bit_words(n_cols)].
+// dst[n_cols rows of bit_words(n_rows)] = transpose of src[n_rows rows of bit_words(n_cols)]: as tasks, in any order and on
+// any thread, or at once.
+struct BitTransposition {
+    const uint64_t* src;
+    int64_t n_rows, n_cols;
+    uint64_t* dst;
+
+    int64_t tasks() const { return bit_words(n_cols); }
+    void run(int64_t task) const;
+};
 void transpose_bits(const uint64_t* src, int64_t n_rows, int64_t n_cols, uint64_t* dst, int threads);
 
 enum class Values { binary, unit_interval, other };

@@ -13,10 +13,11 @@ static void cd_apply(const CdApplyArgs* a) {
         const float* dense = a->dense_grad ? a->dense_grad + r * a->w_stride : nullptr;
         const float* grad = a->grad + r * kUnitBlock;
         // A row's piece is short and the next is a row away: ask for it in time.
-        if (r + 8 < a->n_rows)
-            for (int u = 0; u < n_units; u += 16) {
-                __builtin_prefetch(w + 8 * a->w_stride + u, 1);
-                if (velocity) __builtin_prefetch(velocity + 8 * a->w_stride + u, 1);
+        if (r + 16 < a->n_rows)
+            for (int u = 0; u < n_units + 16; u += 16) {
+                const int at = u < n_units ? u : n_units - 1;
+                __builtin_prefetch(w + 16 * a->w_stride + at, 1);
+                if (velocity) __builtin_prefetch(velocity + 16 * a->w_stride + at, 1);
             }
         for (int u = 0; u < n_units; u += kLanes) {
             const vm live = first_lanes(n_units - u);

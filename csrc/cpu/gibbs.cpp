@@ -1,5 +1,6 @@
 #include "cpu/gibbs.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -18,6 +19,19 @@ namespace {
 // Rows a tile covers: enough to repay its tables, few enough that its pre-activations stay near the core.
 constexpr int64_t kRowsPerTile = 1024;
 
+// A tile of a half-step: a block of units of up to kRowsPerTile rows.
+struct Tile {
+    int64_t block, first_unit, first_row, n_rows;
+    int n_units;
+
+    Tile(const HalfStep& p, int64_t block, int64_t row_tile)
+        : block(block),
+          first_unit(block * kUnitBlock),
+          first_row(row_tile * kRowsPerTile),
+          n_rows(std::min(p.n_rows - first_row, kRowsPerTile)),
+          n_units(static_cast<int>(std::min(p.n_out - first_unit, int64_t{kUnitBlock}))) {}
+};
+
 SampleRowsArgs sample_args(const HalfStep& p, int64_t first_row, int64_t n_rows, int64_t first_unit, int n_units) {
     SampleRowsArgs s{};
     s.n_rows = n_rows;
@@ -30,7 +44,7 @@ SampleRowsArgs sample_args(const HalfStep& p, int64_t first_row, int64_t n_rows,
     const int64_t out_words = bit_words(p.n_out);
     s.bits = p.out_rows ? p.out_rows + first_row * out_words : nullptr;
     s.bits_row_words = static_cast<size_t>(out_words);
-    s.probs = p.probs ? p.probs + first_row * p.n_out : nullptr;
+    s.probs = p.probs ? p.probs + first_row * p.n_out + first_unit : nullptr;
     s.probs_stride = p.n_out;
     s.prob_scale = p.prob_scale;
     return s;
@@ -45,53 +59,64 @@ void clear_row_tails(const HalfStep& p, int64_t written_units) {
                     static_cast<size_t>((words * 64 - written_units) / 8));
 }
 
+// x [t.n_rows, kUnitBlock] = bias + in W of a tile. Returns false when its weights hold NaN or infinities.
+bool tile_preactivations(const HalfStep& p, const LookupRows& rows, const Tile& t, bool keep, float* x) {
+    int bad = 0;
+    BitProductArgs a{};
+    a.codes = rows.codes + t.first_row;
+    a.code_stride = static_cast<size_t>(p.n_rows);
+    if (rows.chunks) a.chunks = rows.chunks + t.first_row / kRowsPerTile * chunk_count(p.n_in);
+    a.n_rows = t.n_rows;
+    a.weights = p.w + t.first_unit * (p.transposed ? p.n_in : 1);
+    a.input_stride = p.transposed ? 1 : p.n_out;
+    a.unit_stride = p.transposed ? p.n_in : 1;
+    a.n_inputs = p.n_in;
+    if (keep) {
+        a.panels = p.kept->panels + t.first_unit * (p.n_in + kPanelSlack);
+        a.have_panels = p.kept->ready;
+    }
+    a.n_units = t.n_units;
+    a.init = p.bias + t.first_unit;
+    a.out = x;
+    a.scratch = lookup_scratch();
+    a.nonfinite = &bad;
+    kernels().bit_product(&a);
+    return !bad;
+}
+
 bool half_step_bits(const HalfStep& p) {
     const KernelTable& kernel = kernels();
     const int64_t unit_tiles = unit_blocks(p.n_out), row_tiles = ceil_div(p.n_rows, kRowsPerTile);
     const bool keep = p.kept && row_tiles == 1;  // each panel has one tile that writes it
     Workspace workspace;
-    const LookupRows rows = lookup_rows(p.in_rows, p.n_rows, p.n_in, p.n_out, kRowsPerTile, workspace, p.threads);
+    const RowPlan plan = row_plan(p, workspace);
+    parallel_run(plan, p.threads);
+    const LookupRows rows = plan.rows();
     std::atomic<int> nonfinite{0};
     parallel_for(unit_tiles * row_tiles, p.threads, [&](int64_t tile) {
-        const int64_t first_unit = tile % unit_tiles * kUnitBlock, first_row = tile / unit_tiles * kRowsPerTile;
-        const int64_t n_rows = p.n_rows - first_row < kRowsPerTile ? p.n_rows - first_row : kRowsPerTile;
+        const Tile t(p, tile % unit_tiles, tile / unit_tiles);
         Workspace scratch;
-        int bad = 0;
-        BitProductArgs a{};
-        a.codes = rows.codes + first_row;
-        a.code_stride = static_cast<size_t>(p.n_rows);
-        if (rows.chunks) a.chunks = rows.chunks + tile / unit_tiles * chunk_count(p.n_in);
-        a.n_rows = n_rows;
-        a.weights = p.w + first_unit * (p.transposed ? p.n_in : 1);
-        a.input_stride = p.transposed ? 1 : p.n_out;
-        a.unit_stride = p.transposed ? p.n_in : 1;
-        a.n_inputs = p.n_in;
-        if (keep) {
-            a.panels = p.kept->panels + first_unit * (p.n_in + kPanelSlack);
-            a.have_panels = p.kept->ready;
-        }
-        a.n_units = static_cast<int>(p.n_out - first_unit < kUnitBlock ? p.n_out - first_unit : kUnitBlock);
-        a.init = p.bias + first_unit;
-        a.out = scratch.take<float>(n_rows * kUnitBlock);
-        a.scratch = lookup_scratch();
-        a.nonfinite = &bad;
-        kernel.bit_product(&a);
-        SampleRowsArgs s = sample_args(p, first_row, n_rows, first_unit, a.n_units);
-        s.x = a.out;
+        float* x = scratch.take<float>(t.n_rows * kUnitBlock);
+        if (!tile_preactivations(p, rows, t, keep, x)) nonfinite.store(1, std::memory_order_relaxed);
+        SampleRowsArgs s = sample_args(p, t.first_row, t.n_rows, t.first_unit, t.n_units);
+        s.x = x;
         s.x_stride = kUnitBlock;
+        if (p.probs_by_block) {
+            s.probs = p.probs + (t.block * p.n_rows + t.first_row) * kUnitBlock;
+            s.probs_stride = kUnitBlock;
+        }
         kernel.sample_rows(&s);
         if (p.softplus_change) {
             SoftplusChangeArgs c{};
-            c.x = a.out;
+            c.x = x;
             c.x_stride = kUnitBlock;
-            c.n_rows = n_rows;
-            c.n_units = a.n_units;
+            c.n_rows = t.n_rows;
+            c.n_units = t.n_units;
             c.from = p.change_from;
             c.to = p.inv_temperature;
-            c.change = p.softplus_change + first_unit / kUnitBlock * p.n_rows + first_row;
+            c.change = p.softplus_change + t.block * p.n_rows + t.first_row;
             kernel.softplus_change(&c);
         }
-        if (bad) nonfinite.store(1, std::memory_order_relaxed);
     });
     clear_row_tails(p, ceil_div(p.n_out, 16) * 16);
     if (keep) p.kept->ready = true;
@@ -147,6 +172,28 @@ int64_t unit_blocks(int64_t n_units) { return ceil_div(n_units, kUnitBlock); }
 
 int64_t transposed_floats(int64_t n_in, int64_t n_out) {
     return unit_blocks(n_out) * kUnitBlock * (n_in + kPanelSlack);
+}
+
+RowPlan row_plan(const HalfStep& p, Workspace& workspace) {
+    return RowPlan(p.in_rows, p.n_rows, p.n_in, p.n_out, kRowsPerTile, workspace);
+}
+
+bool block_probabilities(const HalfStep& p, const LookupRows& rows, int64_t block, float* probs) {
+    bool finite = true;
+    for (int64_t row_tile = 0; row_tile < ceil_div(p.n_rows, kRowsPerTile); ++row_tile) {
+        const Tile t(p, block, row_tile);
+        Workspace scratch;
+        float* x = scratch.take<float>(t.n_rows * kUnitBlock);
+        if (!tile_preactivations(p, rows, t, false, x)) finite = false;
+        SampleRowsArgs s = sample_args(p, t.first_row, t.n_rows, t.first_unit, t.n_units);
+        s.x = x;
+        s.x_stride = kUnitBlock;
+        s.bits = nullptr;
+        s.probs = probs + t.first_row * kUnitBlock;
+        s.probs_stride = kUnitBlock;
+        kernels().sample_rows(&s);
+    }
+    return finite;
 }
 
 bool half_step(const HalfStep& p) { return p.in_rows ? half_step_bits(p) : half_step_dense(p); }

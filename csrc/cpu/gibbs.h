@@ -3,6 +3,9 @@
 
 #include <stdint.h>
 
+#include "cpu/lookup_plan.h"
+#include "cpu/workspace.h"
+
 namespace hc {
 
 // Transposed weights in the order in which half-steps read them, written by the first and spared the others.
@@ -26,6 +29,7 @@ struct HalfStep {
     int64_t first_sample = 0;
     uint64_t* out_rows = nullptr;  // sample-major [n_rows, bit_words(n_out)]; null: no draws
     float* probs = nullptr;        // [n_rows, n_out]; null: not wanted
+    bool probs_by_block = false;   // probs are [unit_blocks(n_out), n_rows, kUnitBlock] instead; from bits only
     float prob_scale = 1.0f;       // probs are multiplied by this
     // For each block of units the sum of softplus(x inv_temperature) - softplus(x change_from), [unit_blocks(n_out),
     // n_rows]; null: not wanted. From bits only.
@@ -39,5 +43,11 @@ int64_t unit_blocks(int64_t n_units);
 
 // Returns false when w holds NaN or infinities (outputs are then meaningless).
 bool half_step(const HalfStep& p);
+
+// The parts of a half-step from bits, for callers that go on with one block of units while its weights are near: first the
+// plan of the input rows, then for each block, on the calling thread, the probabilities [n_rows, kUnitBlock] times prob_scale.
+// Returns false when the weights of the block hold NaN or infinities.
+RowPlan row_plan(const HalfStep& p, Workspace& workspace);
+bool block_probabilities(const HalfStep& p, const LookupRows& rows, int64_t block, float* probs);
 
 }  // namespace hc

@@ -70,7 +70,7 @@ struct SampleRowsArgs {
     uint64_t seed, offset;
     uint64_t* bits;  // sample-major, row r at bits + r * bits_row_words, bit first_unit + u; null: no draws
     size_t bits_row_words;
-    float* probs;  // [n_rows, probs_stride], column first_unit + u; null: not wanted
+    float* probs;  // [n_rows, probs_stride], of unit first_unit + u at column u; null: not wanted
     ptrdiff_t probs_stride;
     float prob_scale;
 };

@@ -137,7 +137,7 @@ static void sample_rows_as(const SampleRowsArgs* a) {
                     for (int s = 0; s < kSamples; ++s) {
                         const int64_t r = block + word * 16 + i + s;
                         if (r >= a->n_rows) break;
-                        float* probs = kProbs ? a->probs + r * a->probs_stride + unit : nullptr;
+                        float* probs = kProbs ? a->probs + r * a->probs_stride + column : nullptr;
                         const float* x = a->x + r * a->x_stride + column;
                         const uint32_t bits = sample_16_units<kBits, kProbs>(a, x, draws[s], word, probs, live);
                         if (kBits) {

@@ -22,4 +22,16 @@ void parallel_for(int64_t n_tiles, int threads, F&& f) {
     run_tiles(n_tiles, threads, [](void* context, int64_t tile) { (*static_cast<F*>(context))(tile); }, &f);
 }
 
+// The tasks of one or of two independent jobs, which have tasks() and run(task).
+template <class Job>
+void parallel_run(const Job& job, int threads) {
+    parallel_for(job.tasks(), threads, [&](int64_t task) { job.run(task); });
+}
+
+template <class A, class B>
+void parallel_run(const A& a, const B& b, int threads) {
+    const int64_t n = a.tasks();
+    parallel_for(n + b.tasks(), threads, [&](int64_t task) { task < n ? a.run(task) : b.run(task - n); });
+}
+
 }  // namespace hc

@@ -19,6 +19,8 @@ Array: TypeAlias = Any
 
 _MAX_EXTENT = 2**31 - 1  # along one axis, as the kernels have it
 _MAX_SIZE = 2**46
+_FLOAT32 = np.dtype(np.float32)
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def given(x: object) -> str:
@@ -67,6 +69,8 @@ def as_float32(x: Array, name: str, ndim: int) -> NDArray[np.float32]:
 
 def in_place(x: Array, name: str, ndim: int) -> NDArray[np.float32]:
     """The NumPy view of an argument that is written in place: float32, C-contiguous, writeable, never a copy."""
+    if type(x) is np.ndarray and x.dtype is _FLOAT32 and x.ndim == ndim and x.size and x.flags.carray:
+        return x  # as nearly always: the checks below cost more than a small kernel
     array = as_numpy(x, name)
     if not isinstance(x, np.ndarray) and not hasattr(x, "__dlpack__"):
         raise TypeError(f"{name}: is written in place: expected a float32 array, got {given(x)}")
@@ -117,6 +121,6 @@ def as_number(x: object, name: str) -> float:
         raise TypeError(f"{name}: expected a number, got {x!r}") from None
     except OverflowError:
         raise ValueError(f"{name}: expected a number that float32 can hold") from None
-    if not abs(value) <= float(np.finfo(np.float32).max):
+    if not abs(value) <= _FLOAT32_MAX:
         raise ValueError(f"{name}: expected a finite number, got {value}")
     return value
