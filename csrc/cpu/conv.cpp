@@ -13,6 +13,7 @@ namespace {
 
 // Weights are A; columns of B are pixels, its rows taps.
 struct PatchColumns {
+    static constexpr bool kPacksPanels = false;
     const KernelTable& kernel;
     const ConvSizes& s;
     const hc_conv2d_args& p;

@@ -16,6 +16,7 @@ namespace {
 
 // g [out_channels, pixels of the batch] is A; columns of B are taps, its rows pixels.
 struct PatchRows {
+    static constexpr bool kPacksPanels = false;
     const KernelTable& kernel;
     const ConvSizes& s;
     const float *x, *g;

@@ -42,6 +42,7 @@ struct GemmOutput {
 // Operands has
 //   void prepare(part, workspace): before a part of B is packed;
 //   int64_t strips(part), void pack_strip(part, strip, out): pieces of B, into panels [kc, gemm_columns];
+//   kPacksPanels, and then void pack_panel(part, j, out): the panel of columns j .. alone;
 //   void pack_tile(part, row, rows, out): rows row .. row + rows of A, [kc, rows];
 //   const float* in_place(part, column, args): for a product of few rows, whose B is not packed: its layout, and the address.
 template <class Operands>
@@ -59,10 +60,13 @@ class GemmProduct {
         const int64_t block_rows = std::max<int64_t>(kernel_.gemm_block_floats / std::min(depth, k) / tile, 1) * tile;
         const int64_t groups = ceil_div(m, block_rows * threads_), group_rows = ceil_div(m, groups);
         const int64_t blocks = ceil_div(group_rows, block_rows);
+        own_panels_ = Operands::kPacksPanels && threads_ > 1 && !in_place && groups == 1 && blocks == 1 &&
+                      ceil_div(n, width) >= kPanelsPerThread * threads_;
         k_ = k;
         Workspace workspace;
         float* a = workspace.take<float>(group_rows * std::min(depth, k));
-        float* b = in_place ? nullptr : workspace.take<float>(ceil_div(n_step, width) * width * std::min(depth, k));
+        const int64_t packed = in_place || own_panels_ ? 0 : ceil_div(n_step, width) * width;
+        float* b = packed ? workspace.take<float>(packed * std::min(depth, k)) : nullptr;
         for (int64_t k0 = 0; k0 < k; k0 += depth)
             for (int64_t n0 = 0; n0 < n; n0 += n_step)
                 for (int64_t m0 = 0; m0 < m; m0 += group_rows) {
@@ -93,9 +97,11 @@ class GemmProduct {
     // Blocks of row tiles times ranges of panels; `blocks` of the former unless there are too few tasks.
     void multiply(const GemmPart& part, int64_t blocks, const float* a, const float* b) const {
         const int64_t width = kernel_.gemm_columns, n_tiles = tiles(part), n_panels = panels(part);
-        const int64_t wanted = threads_ > 1 ? threads_ * kTasksPerThread : 1;
-        const int64_t ranges = std::min(n_panels, ceil_div(wanted, blocks));
-        blocks = std::min(n_tiles, std::max(blocks, ceil_div(wanted, ranges)));
+        const int64_t products = part.m * part.n * part.kc / threads_;
+        const int64_t wanted =
+            threads_ > 1 ? threads_ * std::clamp(products / kTaskProducts, kFewTasks, kManyTasks) : 1;
+        const int64_t ranges = own_panels_ ? n_panels : std::min(n_panels, ceil_div(wanted, blocks));
+        if (!own_panels_) blocks = std::min(n_tiles, std::max(blocks, ceil_div(wanted, ranges)));
         parallel_for(blocks * ranges, threads_, [&](int64_t task) {
             const int64_t block = task / ranges, range = task % ranges;
             const int64_t j = n_panels * range / ranges * width, end = n_panels * (range + 1) / ranges * width;
@@ -112,8 +118,8 @@ class GemmProduct {
             if (b) {
                 g.b = b + j * part.kc;
             } else {
-                g.b = operands_.in_place(part, j, g);
                 g.scratch = workspace.take<float>(part.kc * width);
+                g.b = own_panels_ ? own_panel(part, j, g) : operands_.in_place(part, j, g);
             }
             place(part, j, g, workspace);
             g.accumulate = part.k0 > 0;
@@ -123,6 +129,13 @@ class GemmProduct {
             g.activation = output_.activation;
             kernel_.gemm_block(&g);
         });
+    }
+
+    // The panel of columns j .., packed by the task that uses it.
+    const float* own_panel(const GemmPart& part, int64_t j, GemmBlockArgs& g) const {
+        if constexpr (Operands::kPacksPanels) operands_.pack_panel(part, j, g.scratch);
+        g.b_packed = 1;
+        return g.scratch;
     }
 
     // Where columns j .. j + g.n of the part go.
@@ -141,13 +154,19 @@ class GemmProduct {
         g.bias = output_.bias ? output_.bias + column : nullptr;
     }
 
-    static constexpr int64_t kTasksPerThread = 8;  // enough for a thread that was interrupted to be helped out
+    static constexpr int64_t kPanelsPerThread = 3;  // fewer, and one more or less is too much of a thread's share
+    // Tasks of a thread: enough that one that was interrupted is helped out, and more where the last to finish would
+    // otherwise be waited for long.
+    static constexpr int64_t kFewTasks = 8, kManyTasks = 16, kTaskProducts = int64_t{1} << 22;
 
     const KernelTable& kernel_;
     Operands operands_;
     const GemmOutput output_;
     const int threads_;
     int64_t k_ = 0;
+    // Threads pack the panels of B that they use, each for itself: for products whose rows are one block of A, so that a
+    // panel has one user. Else all pack first, and would fetch from each other's caches what they packed.
+    bool own_panels_ = false;
 };
 
 }  // namespace hc

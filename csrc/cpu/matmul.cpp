@@ -16,7 +16,21 @@ struct Stored {
     const KernelTable& kernel;
     const Matmul& p;
 
+    static constexpr bool kPacksPanels = true;
+
     void prepare(const GemmPart&, Workspace&) const {}
+
+    // The panel of columns j ...
+    void pack_panel(const GemmPart& part, int64_t j, float* out) const {
+        GemmPackPanelsArgs b{};
+        b.b = p.b + (p.trans_b ? (part.n0 + j) * p.ldb + part.k0 : part.k0 * p.ldb + part.n0 + j);
+        b.stride = p.ldb;
+        b.transposed = p.trans_b;
+        b.n = std::min<int64_t>(kernel.gemm_columns, part.n - j);
+        b.rows = part.kc;
+        b.out = out;
+        kernel.gemm_pack_panels(&b);
+    }
 
     int64_t strips(const GemmPart& part) const {
         return p.trans_b ? ceil_div(part.n, kernel.gemm_columns) : ceil_div(part.kc, kPackRows);

@@ -54,6 +54,10 @@ def as_numpy(x: Array, name: str) -> NDArray[Any]:
 
 def as_float32(x: Array, name: str, ndim: int) -> NDArray[np.float32]:
     """`x` as a C-contiguous float32 array of `ndim` dimensions, copied only when it has to be."""
+    if type(x) is np.ndarray and x.dtype is _FLOAT32 and x.ndim == ndim and x.flags.c_contiguous:
+        ready: NDArray[np.float32] = x
+        if 0 < ready.size <= _MAX_EXTENT:
+            return ready  # as nearly always: the checks below cost more than a small kernel
     array = as_numpy(x, name)
     if array.ndim != ndim:
         raise ValueError(f"{name}: expected {ndim} dimension{'s' * (ndim != 1)}, got {given(array)}")
@@ -113,6 +117,8 @@ def as_int(x: object, name: str, low: int, high: int) -> int:
 
 def as_number(x: object, name: str) -> float:
     """`x` as a float that float32 can hold; the kernels check ranges."""
+    if type(x) is float and -_FLOAT32_MAX <= x <= _FLOAT32_MAX:
+        return x
     if isinstance(x, (bool, np.bool_, str, bytes)) or x is None:
         raise TypeError(f"{name}: expected a number, got {x!r}")
     try:

@@ -12,15 +12,7 @@ from .._validate import Array, as_float32, as_numpy, given, in_place, like
 
 __all__ = ["exp", "linear", "linear_backward", "log", "matmul", "sigmoid", "softplus", "tanh"]
 
-_FLOAT32 = np.dtype(np.float32)
 _ACTIVATIONS = {"none": 0, "relu": 1, "sigmoid": 2, "tanh": 3}
-
-
-def _float32(x: Array, name: str, ndim: int) -> NDArray[np.float32]:
-    """`as_float32`, without its microsecond for an array that is ready: small products are that short themselves."""
-    if type(x) is np.ndarray and x.dtype is _FLOAT32 and x.ndim == ndim and x.flags.c_contiguous and x.size:
-        return x
-    return as_float32(x, name, ndim)
 
 
 def _activation(activation: object) -> int:
@@ -78,7 +70,7 @@ def matmul(a: Array, b: Array, *, trans_a: bool = False, trans_b: bool = False, 
     BLIS.
     """
     target = None if out is None else in_place(out, "out", 2)
-    c = _core.matmul(_float32(a, "a", 2), _float32(b, "b", 2), bool(trans_a), bool(trans_b), target)
+    c = _core.matmul(as_float32(a, "a", 2), as_float32(b, "b", 2), bool(trans_a), bool(trans_b), target)
     return _result(a, out, c)
 
 
@@ -105,9 +97,9 @@ def linear(x: Array, w: Array, b: Array | None = None, *, activation: str = "non
         For shapes that do not agree, empty arrays, an unknown activation, an `out` that cannot be written in place.
     """
     code = _activation(activation)
-    bias = None if b is None else _float32(b, "b", 1)
+    bias = None if b is None else as_float32(b, "b", 1)
     target = None if out is None else in_place(out, "out", 2)
-    y = _core.linear(_float32(x, "x", 2), _float32(w, "w", 2), bias, code, target)
+    y = _core.linear(as_float32(x, "x", 2), as_float32(w, "w", 2), bias, code, target)
     return _result(x, out, y)
 
 
@@ -156,7 +148,7 @@ def linear_backward(
     Rumelhart, Hinton and Williams (1986), Learning representations by back-propagating errors, Nature 323, eq. 4-7.
     """
     code = _activation(activation)
-    arrays = _float32(x, "x", 2), _float32(w, "w", 2), _float32(y, "y", 2), _float32(dy, "dy", 2)
+    arrays = as_float32(x, "x", 2), as_float32(w, "w", 2), as_float32(y, "y", 2), as_float32(dy, "dy", 2)
     if out is not None:
         if not isinstance(out, tuple) or len(out) != 3:
             raise TypeError("out: expected a tuple of three arrays or None: for dx, dw and db")
