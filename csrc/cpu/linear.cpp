@@ -12,7 +12,7 @@ namespace hc {
 namespace {
 
 constexpr int64_t kStripRows = 512;
-constexpr int64_t kStripColumns = 256;
+constexpr int64_t kStripColumns = 64;
 
 // g = f'(y) dy into `g` (unused without an activation) and db. The strips are fixed, and their sums added in order.
 void through_activation(const hc_linear_backward_args& p, float* g) {

@@ -55,10 +55,10 @@ class Optimiser(ABC):
         """
         self.steps += 1
         parameters, gradients, decayed = model.parameters(), model.gradients(), model.decayed()
-        scale = self._clip_factor(gradients)
+        rate, scale = self.learning_rate(epoch), self._clip_factor(gradients)
         for name, parameter in parameters.items():
             decay = self.weight_decay if name in decayed else 0.0
-            settings = {"lr": self.learning_rate(epoch), "weight_decay": decay, "grad_scale": scale}
+            settings = {"lr": rate, "weight_decay": decay, "grad_scale": scale}
             self._update(parameter, gradients[name], self._state_of(name, parameter), settings, epoch)
         model.constrain()
 

@@ -14,7 +14,7 @@ _SGD, _MOMENTUM, _NESTEROV, _RMSPROP, _ADAM = range(5)
 
 
 def _parameter(x: Array, name: str) -> NDArray[np.float32]:
-    return in_place(x, name, as_numpy(x, name).ndim)
+    return in_place(x, name, (x if type(x) is np.ndarray else as_numpy(x, name)).ndim)
 
 
 def _step(
