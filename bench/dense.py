@@ -5,8 +5,8 @@ In some rows pairs of units are counted after each sweep, as the learning rule o
 At the temperature 2 its energy per unit is -1/4, up to terms of order 1/N (Sherrington and Kirkpatrick 1975): what
 every contestant is checked against.
 
-thrml, which updates blocks of units at once, would need a block for every unit here, and compiles each: with 50 units that
-took 60 s, to run at 0.0006 flips/ns on one thread, and with 25 units 0.0014. So it takes no part.
+thrml, which updates blocks of units at once, would need a block for every unit here, and compiles each: with 50 units
+that took 60 s, to run at 0.0006 flips/ns on one thread, and with 25 units 0.0014. So it takes no part.
 """
 
 from __future__ import annotations
