@@ -13,7 +13,8 @@
 // the loads of table entries at 2 a cycle, whatever the order of the entries; the load and the store of the row's sums take
 // 0.5 and 0.7 more and the scalar load of its code 0.9, for it keeps both vector ports from loading. Measured share of the
 // ceiling: bench/gibbs.py. (Also measured, and no faster: tables in registers, looked up by a two-source permute with samples
-// along the lanes; two vectors of units a code; codes passed through vector registers; weights prefetched ahead.)
+// along the lanes; two vectors of units a code; codes passed through vector registers; weights prefetched ahead. Slower, since
+// L1 is full: groups of 6; the tables of the next chunk made between the rows that read those of this one.)
 //
 // A group whose bits are all zero adds nothing. Where that is frequent, as in digits or in the states of trained hidden units,
 // rows are read by records of their other groups (lookup_plan-inl.h), in order of length and four at a time: a record costs

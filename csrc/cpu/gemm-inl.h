@@ -2,10 +2,10 @@
 //
 // Maths: every element of C is, whatever the shape, the layout, the tile it falls in or the number of threads,
 //   sum over K blocks of ( fma(a[k], b[k], ... fma(a[1], b[1], a[0] * b[0])) ),
-// one chain per block, and the blocks (gemm_depth() in matmul.cpp, a function of K alone) added in order. So a row of a
+// one chain per block, and the blocks (gemm_depth() in gemm_product.h, a function of K alone) added in order. So a row of a
 // batch has the same bits alone as among others, and all levels with fma agree to the last bit.
 //
-// Layout: A and B are packed and shared by all threads: A in row tiles of at most kGemmRows rows, [k][rows], B in panels
+// Layout: A and B are packed and shared by all threads (but gemm_product.h's own panels): A in row tiles of at most kGemmRows rows, [k][rows], B in panels
 // of kGemmColumns columns, [k][kGemmColumns]. A task is a block of row tiles, which stays in L2 (kGemmBlockFloats), times
 // a range of panels, each of which passes through L1 once while the tiles go by; meanwhile the tiles fetch the next panel
 // into L2, a share each. Row tiles differ by at most one row (128 rows are tiles of 12 and 11, not ten of 12 and one of 8):

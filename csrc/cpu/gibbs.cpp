@@ -32,8 +32,12 @@ struct Tile {
           n_units(static_cast<int>(std::min(p.n_out - first_unit, int64_t{kUnitBlock}))) {}
 };
 
-SampleRowsArgs sample_args(const HalfStep& p, int64_t first_row, int64_t n_rows, int64_t first_unit, int n_units) {
+// What samples the units of a tile from x [n_rows, x_stride].
+SampleRowsArgs sample_args(const HalfStep& p, int64_t first_row, int64_t n_rows, int64_t first_unit, int n_units,
+                           const float* x, int64_t x_stride) {
     SampleRowsArgs s{};
+    s.x = x;
+    s.x_stride = x_stride;
     s.n_rows = n_rows;
     s.first_sample = p.first_sample + first_row;
     s.first_unit = static_cast<uint32_t>(first_unit);
@@ -47,6 +51,16 @@ SampleRowsArgs sample_args(const HalfStep& p, int64_t first_row, int64_t n_rows,
     s.probs = p.probs ? p.probs + first_row * p.n_out + first_unit : nullptr;
     s.probs_stride = p.n_out;
     s.prob_scale = p.prob_scale;
+    return s;
+}
+
+// The same from x [n_rows, kUnitBlock]; probs of the tile's block [p.n_rows, kUnitBlock], or null: as p has it.
+SampleRowsArgs sample_args(const HalfStep& p, const Tile& t, const float* x, float* block_probs) {
+    SampleRowsArgs s = sample_args(p, t.first_row, t.n_rows, t.first_unit, t.n_units, x, kUnitBlock);
+    if (block_probs) {
+        s.probs = block_probs + t.first_row * kUnitBlock;
+        s.probs_stride = kUnitBlock;
+    }
     return s;
 }
 
@@ -98,13 +112,8 @@ bool half_step_bits(const HalfStep& p) {
         Workspace scratch;
         float* x = scratch.take<float>(t.n_rows * kUnitBlock);
         if (!tile_preactivations(p, rows, t, keep, x)) nonfinite.store(1, std::memory_order_relaxed);
-        SampleRowsArgs s = sample_args(p, t.first_row, t.n_rows, t.first_unit, t.n_units);
-        s.x = x;
-        s.x_stride = kUnitBlock;
-        if (p.probs_by_block) {
-            s.probs = p.probs + (t.block * p.n_rows + t.first_row) * kUnitBlock;
-            s.probs_stride = kUnitBlock;
-        }
+        float* block_probs = p.probs_by_block ? p.probs + t.block * p.n_rows * kUnitBlock : nullptr;
+        const SampleRowsArgs s = sample_args(p, t, x, block_probs);
         kernel.sample_rows(&s);
         if (p.softplus_change) {
             SoftplusChangeArgs c{};
@@ -157,9 +166,8 @@ bool half_step_dense(const HalfStep& p) {
         const int64_t first_unit = tile % unit_tiles * 64, first_row = tile / unit_tiles * kRowsPerTile;
         const int64_t n_rows = p.n_rows - first_row < kRowsPerTile ? p.n_rows - first_row : kRowsPerTile;
         const int n_units = static_cast<int>(p.n_out - first_unit < 64 ? p.n_out - first_unit : 64);
-        SampleRowsArgs s = sample_args(p, first_row, n_rows, first_unit, n_units);
-        s.x = x + first_row * stride + first_unit;
-        s.x_stride = stride;
+        const float* tile_x = x + first_row * stride + first_unit;
+        const SampleRowsArgs s = sample_args(p, first_row, n_rows, first_unit, n_units, tile_x, stride);
         kernel.sample_rows(&s);
     });
     clear_row_tails(p, stride);
@@ -185,12 +193,8 @@ bool block_probabilities(const HalfStep& p, const LookupRows& rows, int64_t bloc
         Workspace scratch;
         float* x = scratch.take<float>(t.n_rows * kUnitBlock);
         if (!tile_preactivations(p, rows, t, false, x)) finite = false;
-        SampleRowsArgs s = sample_args(p, t.first_row, t.n_rows, t.first_unit, t.n_units);
-        s.x = x;
-        s.x_stride = kUnitBlock;
+        SampleRowsArgs s = sample_args(p, t, x, probs);
         s.bits = nullptr;
-        s.probs = probs + t.first_row * kUnitBlock;
-        s.probs_stride = kUnitBlock;
         kernels().sample_rows(&s);
     }
     return finite;
