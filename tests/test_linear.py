@@ -54,16 +54,17 @@ def test_forward_is_exact_on_integers(isa: str, activation: str) -> None:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_epilogue_is_the_elementwise_function(isa: str, activation: str) -> None:
-    """The fused activation has the bits of the separate one."""
-    x, w, b, _ = layer(3, 50, 30, 45)
-    pre = ops.linear(x, w, b)
+    """The fused activation has the bits of the separate one, also after a second K block."""
     separate: dict[str, Callable[[Any], Any]] = {
         "none": lambda z: z,
         "relu": lambda z: np.maximum(z, np.float32(0)),
         "sigmoid": ops.sigmoid,
         "tanh": ops.tanh,
     }
-    np.testing.assert_array_equal(ops.linear(x, w, b, activation=activation), separate[activation](pre))
+    for shape in [(50, 30, 45), (50, 1100, 77), (2, 1100, 300), (300, 1100, 3)]:
+        x, w, b, _ = layer(3, *shape)
+        expected = separate[activation](ops.linear(x, w, b))
+        np.testing.assert_array_equal(ops.linear(x, w, b, activation=activation), expected)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -90,10 +90,23 @@ def test_long_sums_keep_their_accuracy(isa: str) -> None:
     assert abs(float(ops.matmul(a, b)[0, 0]) - exact) <= 1e-4 * exact
 
 
+def test_more_of_b_than_is_packed_at_a_time(isa: str, set_threads: SetThreads) -> None:
+    rng = np.random.default_rng(12)
+    a, b = operands(rng, 40, 4600, 1000, False, False, integers=True)
+    expected = ref.matmul(a, b)
+    for threads in (1, 2):
+        set_threads(threads)
+        np.testing.assert_array_equal(ops.matmul(a, b), expected)
+
+
 @pytest.mark.parametrize(("trans_a", "trans_b"), TRANSPOSES)
 def test_bits_do_not_depend_on_threads(isa: str, set_threads: SetThreads, trans_a: bool, trans_b: bool) -> None:
+    """Panels packed one and several at a time, K blocks shared out, C as it lies and transposed."""
     rng = np.random.default_rng(4)
-    for m, n, k in [(128, 160, 300), (300, 70, 1100), (12, 900, 200), (900, 3, 200), (1, 2000, 300)]:
+    for m, n, k in [
+        (128, 160, 300), (300, 70, 1100), (12, 900, 200), (900, 3, 200), (1, 2000, 300), (20, 3001, 40),
+        (130, 90, 8200), (250, 3, 8200),
+    ]:  # fmt: skip
         a, b = operands(rng, m, n, k, trans_a, trans_b, integers=False)
         results = []
         for threads in (1, 2, 3, 8):
@@ -255,6 +268,8 @@ def test_strided_rows_through_the_c_interface(isa: str) -> None:
         ((5, 33, 70), 1, 1),
         ((50, 3, 40), 0, 1),
         ((50, 3, 40), 1, 0),
+        ((30, 40, 3500), 0, 1),
+        ((50, 3, 3500), 0, 0),
     ]:
         a, b = operands(rng, m, n, k, bool(trans_a), bool(trans_b), integers=True)
         wide_a = np.full((a.shape[0], a.shape[1] + 3), np.nan, np.float32)

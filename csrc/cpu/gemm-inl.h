@@ -46,16 +46,23 @@ struct GemmOperands {
     float* c;
     ptrdiff_t c_stride;
     int accumulate;
+    // Of a tile that finishes: c = max(floor, alpha * c + bias) is what it writes.
+    float alpha, floor;
+    const float* bias;   // of the tile's columns; null: none
     const float* ahead;  // fetched into L2 on the way, one address on every step of k, ahead_step floats apart
     ptrdiff_t ahead_step;
 };
 
-template <int kRows, int kVectors>
-static inline void gemm_store(float* c, ptrdiff_t c_stride, int accumulate, const vf (&sum)[kRows][kVectors]) {
-    HC_UNROLL for (int r = 0; r < kRows; ++r) {
-        HC_UNROLL for (int v = 0; v < kVectors; ++v) {
-            float* p = c + r * c_stride + v * kLanes;
-            store(p, accumulate ? add(load(p), sum[r][v]) : sum[r][v]);
+// kFinish is no member of `o`: a branch around code that uses all of `sum` costs the loop before it registers.
+template <bool kFinish, int kRows, int kVectors>
+static inline void gemm_store(const GemmOperands& o, vf (&sum)[kRows][kVectors]) {
+    const vf alpha = set1(o.alpha), floor = set1(o.floor);
+    HC_UNROLL for (int v = 0; v < kVectors; ++v) {
+        const vf bias = kFinish && o.bias ? load(o.bias + v * kLanes) : zero();
+        HC_UNROLL for (int r = 0; r < kRows; ++r) {
+            float* p = o.c + r * o.c_stride + v * kLanes;
+            const vf x = o.accumulate ? add(load(p), sum[r][v]) : sum[r][v];
+            store(p, kFinish ? max(floor, mul_add(alpha, x, bias)) : x);  // in this order NaN stays NaN
         }
     }
 }
@@ -82,7 +89,7 @@ static HC_INLINE void gemm_steps(int64_t steps, GemmOperands& o, vf (&sum)[kRows
     }
 }
 
-template <int kRows, int kVectors, bool kInPlace>
+template <int kRows, int kVectors, bool kInPlace, bool kFinish>
 static void gemm_tile(const GemmOperands& given) {
     GemmOperands o = given;
     vf sum[kRows][kVectors];
@@ -95,7 +102,9 @@ static void gemm_tile(const GemmOperands& given) {
         prefetch(o.c + r * o.c_stride + kVectors * kLanes - 1);
     }
     gemm_steps<kRows, kVectors, kInPlace>(tail, o, sum);
-    gemm_store<kRows, kVectors>(o.c, o.c_stride, o.accumulate, sum);
+    if (kFinish)
+        __asm__ volatile("" ::: "memory");  // or alpha and bias are read before the loop, which has no registers left
+    gemm_store<kFinish>(given, sum);
 }
 
 // A wide, short tile: streams rows of b in place, each read once. For products of one to kGemmWideRows rows, which are
@@ -119,7 +128,7 @@ static void gemm_wide(const GemmOperands& o) {
         a += kRows;
         b += b_stride;
     }
-    gemm_store<kRows, kGemmWideVectors>(o.c, o.c_stride, o.accumulate, sum);
+    gemm_store<false>(o, sum);
 }
 
 // A short tile of a transposed b, column j of which lies along k from o.b + j * o.b_stride: transposed in registers, a
@@ -154,20 +163,22 @@ static void gemm_dots(const GemmOperands& o) {
             }
         }
     }
-    gemm_store<kRows, kGemmVectors>(o.c, o.c_stride, o.accumulate, sum);
+    gemm_store<false>(o, sum);
 }
 
 using GemmTile = void (*)(const GemmOperands&);
 
+// Tiles by their rows: those that leave C as the sum, and, where they fit it as it lies, those that finish it.
 template <int kVectors, bool kInPlace>
 struct GemmTiles {
-    GemmTile of_rows[kGemmRows + 1];
+    GemmTile sum[kGemmRows + 1], finish[kGemmRows + 1];
     template <int kRows>
     constexpr void fill() {
-        of_rows[kRows] = &gemm_tile<kRows, kVectors, kInPlace>;
+        sum[kRows] = &gemm_tile<kRows, kVectors, kInPlace, false>;
+        if constexpr (kVectors == kGemmVectors) finish[kRows] = &gemm_tile<kRows, kVectors, kInPlace, true>;
         if constexpr (kRows > 1) fill<kRows - 1>();
     }
-    constexpr GemmTiles() : of_rows() { fill<kGemmRows>(); }
+    constexpr GemmTiles() : sum(), finish() { fill<kGemmRows>(); }
 };
 constexpr GemmTiles<kGemmVectors, false> kTilesPacked;
 constexpr GemmTiles<kGemmVectors, true> kTilesInPlace;
@@ -270,25 +281,35 @@ static void gemm_finish(const GemmBlockArgs* g, float* c, int64_t rows, int64_t 
 }
 
 // One tile of C, by way of a buffer where the tile does not fit C as it lies; then bias and activation, if it is time.
+// What is short of exp the tile does in registers, if there is one that finishes: to read back what was just written is to
+// wait for it where its lines were not at hand (a third of the time of a layer of 100 by 16,383).
 // The operands go by reference: a copy is read in wide pieces that no single store has written, so it would wait until
 // all stores before it, the last tile's C among them, have left the store queue (3 % of a product).
-static inline void gemm_one(const GemmBlockArgs* g, GemmTile tile, GemmOperands& o, int64_t row, int rows,
-                            int64_t column, int columns) {
+static inline void gemm_one(const GemmBlockArgs* g, GemmTile sum, GemmTile finish, GemmOperands& o, int64_t row,
+                            int rows, int64_t column, int columns) {
     alignas(64) float edge[kGemmRows * kGemmColumns];
+    const float* bias = g->bias ? g->bias + (g->c_transposed ? row : column) : nullptr;
     if (columns % kGemmColumns == 0 && !g->c_transposed) {
         o.c = g->c + row * g->c_stride + column;
         o.c_stride = g->c_stride;
         o.accumulate = g->accumulate;
-        tile(o);
+        const bool relu = g->activation == HC_ACTIVATION_RELU;
+        if (finish && g->finish && (relu || g->activation == HC_ACTIVATION_NONE)) {
+            o.alpha = g->alpha;
+            o.bias = bias;
+            o.floor = relu ? 0.0f : -__builtin_inff();
+            finish(o);
+            return;
+        }
+        sum(o);
     } else {
         o.c = edge;
         o.c_stride = kGemmColumns;
         o.accumulate = 0;
-        tile(o);
+        sum(o);
         gemm_flush(g, edge, row, rows, column, columns);
     }
     if (!g->finish) return;
-    const float* bias = g->bias ? g->bias + (g->c_transposed ? row : column) : nullptr;
     if (g->c_transposed)
         gemm_finish(g, g->c + column * g->c_stride + row, columns, rows, bias, nullptr);
     else
@@ -337,14 +358,15 @@ static void gemm_lone_tile(const GemmBlockArgs* g) {
     for (int64_t j = 0; j < g->n;) {
         const int64_t left = g->n - j;
         int columns = left < kGemmColumns ? static_cast<int>(left) : kGemmColumns;
-        GemmTile tile;
+        GemmTile tile, finish = nullptr;
         if (columns == kGemmColumns && g->b_transposed && few) {
             tile = kTilesDots[rows];
             o.b = g->b + j * g->b_stride;
             o.b_stride = g->b_stride;
         } else if (columns == kGemmColumns && !g->b_transposed) {
             const bool wide = few && !g->c_transposed && left >= kWide;
-            tile = wide ? kTilesWide[rows] : kTilesInPlace.of_rows[rows];
+            tile = wide ? kTilesWide[rows] : kTilesInPlace.sum[rows];
+            finish = wide ? nullptr : kTilesInPlace.finish[rows];
             if (wide) columns = kWide;
             o.b = g->b + j;
             o.b_stride = g->b_stride;
@@ -357,13 +379,28 @@ static void gemm_lone_tile(const GemmBlockArgs* g) {
             p.rows = g->kc;
             p.out = g->scratch;
             gemm_pack_panels(&p);
-            tile = columns <= kLanes ? kTilesNarrow.of_rows[rows] : kTilesPacked.of_rows[rows];
+            tile = columns <= kLanes ? kTilesNarrow.sum[rows] : kTilesPacked.sum[rows];
+            finish = columns <= kLanes ? nullptr : kTilesPacked.finish[rows];
             o.b = o.ahead = g->scratch;
             o.b_stride = kGemmColumns;
         }
-        gemm_one(g, tile, o, 0, rows, j, columns);
+        gemm_one(g, tile, finish, o, 0, rows, j, columns);
         j += columns;
     }
+}
+
+static void gemm_sum(const GemmSumArgs* s) {
+    const vf alpha = set1(s->alpha);
+    for (int64_t r = 0; r < s->rows; ++r)
+        for (int64_t j = 0; j < s->columns; j += kLanes) {
+            const vm mask = first_lanes(s->columns - j < kLanes ? static_cast<int>(s->columns - j) : kLanes);
+            const float* block = s->blocks + r * s->columns + j;
+            vf x = load_masked(block, mask);
+            for (int64_t b = 1; b < s->n_blocks; ++b) x = add(x, load_masked(block += s->block_stride, mask));
+            if (s->finish)
+                x = activate(s->activation, mul_add(alpha, x, s->bias ? load_masked(s->bias + j, mask) : zero()));
+            store_masked(s->c + r * s->c_stride + j, mask, x);
+        }
 }
 
 static void gemm_block(const GemmBlockArgs* g) {
@@ -376,7 +413,9 @@ static void gemm_block(const GemmBlockArgs* g) {
     const GemmRun* runs = g->c_runs;
     for (int64_t j = 0; j < g->n; j += kGemmColumns) {
         const int columns = g->n - j < kGemmColumns ? static_cast<int>(g->n - j) : kGemmColumns;
-        const GemmTile* of_rows = columns <= kLanes ? kTilesNarrow.of_rows : kTilesPacked.of_rows;
+        const bool narrow = columns <= kLanes;
+        const GemmTile* sum = narrow ? kTilesNarrow.sum : kTilesPacked.sum;
+        const GemmTile* finish = narrow ? kTilesNarrow.finish : kTilesPacked.finish;
         o.b = g->b + j * g->kc;
         // After the last panel the first comes round again, with the next block of rows.
         o.ahead = j + kGemmColumns < g->n ? o.b + kGemmColumns * g->kc : g->b;
@@ -385,10 +424,10 @@ static void gemm_block(const GemmBlockArgs* g) {
             const int rows = static_cast<int>(gemm_tile_row(g->m, g->n_tiles, t + 1) - row);
             o.a = g->a + row * g->kc;
             if (runs)
-                gemm_one_in_runs(g, of_rows[rows], o, g->c + row * g->c_stride, rows, columns, runs,
+                gemm_one_in_runs(g, sum[rows], o, g->c + row * g->c_stride, rows, columns, runs,
                                  g->row_bias ? g->row_bias + row : nullptr);
             else
-                gemm_one(g, of_rows[rows], o, row, rows, j, columns);
+                gemm_one(g, sum[rows], finish[rows], o, row, rows, j, columns);
         }
         if (runs)
             for (int done = 0; done < columns; ++runs) done += runs->length;

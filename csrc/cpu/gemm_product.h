@@ -42,7 +42,7 @@ struct GemmOutput {
 // Operands has
 //   void prepare(part, workspace): before a part of B is packed;
 //   int64_t strips(part), void pack_strip(part, strip, out): pieces of B, into panels [kc, gemm_columns];
-//   kPacksPanels, and then void pack_panel(part, j, out): the panel of columns j .. alone;
+//   kPacksPanels, and then void pack_panels(part, j, n, out): the panels of columns j .. j + n alone;
 //   void pack_tile(part, row, rows, out): rows row .. row + rows of A, [kc, rows];
 //   const float* in_place(part, column, args): for a product of few rows, whose B is not packed: its layout, and the address.
 template <class Operands>
@@ -53,6 +53,7 @@ class GemmProduct {
 
     // Packs at most `packed_floats` of B at a time, or nothing of it.
     void run(int64_t m, int64_t n, int64_t k, int64_t packed_floats, bool in_place) {
+        if (!in_place && takes_blocks(m, n, k)) return run_by_blocks(m, n, k);
         const int64_t depth = gemm_depth(k), width = kernel_.gemm_columns;
         const int64_t n_step = in_place ? n : std::min(n, std::max<int64_t>(packed_floats / depth / width, 1) * width);
         // A is packed a block for every thread at a time, so that it is still in L2 when it is used.
@@ -60,8 +61,11 @@ class GemmProduct {
         const int64_t block_rows = std::max<int64_t>(kernel_.gemm_block_floats / std::min(depth, k) / tile, 1) * tile;
         const int64_t groups = ceil_div(m, block_rows * threads_), group_rows = ceil_div(m, groups);
         const int64_t blocks = ceil_div(group_rows, block_rows);
-        own_panels_ = Operands::kPacksPanels && threads_ > 1 && !in_place && groups == 1 && blocks == 1 &&
-                      ceil_div(n, width) >= kPanelsPerThread * threads_;
+        const int64_t n_panels = ceil_div(n_step, width);
+        if (Operands::kPacksPanels && threads_ > 1 && !in_place && groups == 1 && blocks == 1 &&
+            n_panels >= kPanelsPerThread * threads_)
+            own_panels_ = std::max<int64_t>(
+                std::min(n_panels / (kFewTasks * threads_), kOwnFloats / (std::min(depth, k) * width)), 1);
         k_ = k;
         Workspace workspace;
         float* a = workspace.take<float>(group_rows * std::min(depth, k));
@@ -78,6 +82,74 @@ class GemmProduct {
     }
 
    private:
+    // Few columns and a long K leave too little between two waits of the threads for each other; and what one packs, the
+    // other would fetch from its cache. Whether K blocks are then taken whole: where a task's B and its A stay in L2, the
+    // products of all blocks are not much to keep, and threads get about as many each.
+    bool takes_blocks(int64_t m, int64_t n, int64_t k) const {
+        if constexpr (!Operands::kPacksPanels) return false;
+        const int64_t depth = gemm_depth(k), blocks = ceil_div(k, depth),
+                      shares = ceil_div(blocks, threads_) * threads_;
+        return threads_ > 1 && blocks > 1 && blocks * 8 >= shares * 7 && n * depth <= 2 * kernel_.gemm_block_floats &&
+               m * n * blocks <= kBlockProducts;
+    }
+
+    // Tasks are K blocks: each packs its own B and, some rows at a time, A. Their products are added in order.
+    void run_by_blocks(int64_t m, int64_t n, int64_t k) {
+        if constexpr (Operands::kPacksPanels) {
+            const int64_t depth = gemm_depth(k), n_blocks = ceil_div(k, depth), width = kernel_.gemm_columns;
+            const int64_t rows = output_.transposed ? n : m, columns = output_.transposed ? m : n;
+            const int64_t groups = ceil_div(m * depth, kernel_.gemm_block_floats);
+            Workspace workspace;
+            float* products = workspace.take<float>(n_blocks * m * n);
+            parallel_for(n_blocks, threads_, [&](int64_t block) {
+                Workspace scratch;
+                const int64_t k0 = block * depth;
+                GemmPart part{k0, std::min(depth, k - k0), 0, m, 0, n};
+                float* b = scratch.take<float>(panels(part) * width * part.kc);
+                float* a = scratch.take<float>(ceil_div(m, groups) * part.kc);
+                operands_.pack_panels(part, 0, n, b);
+                for (int64_t group = 0; group < groups; ++group) {
+                    part.m0 = m * group / groups;
+                    part.m = m * (group + 1) / groups - part.m0;
+                    GemmBlockArgs g{};
+                    g.m = part.m;
+                    g.n = n;
+                    g.kc = part.kc;
+                    g.n_tiles = g.tile_end = tiles(part);
+                    for (int64_t tile = 0; tile < g.n_tiles; ++tile) pack_tile(part, tile, g.n_tiles, a);
+                    g.a = a;
+                    g.b = b;
+                    g.b_packed = 1;
+                    g.c = products + block * m * n + (output_.transposed ? part.m0 : part.m0 * n);
+                    g.c_stride = columns;
+                    g.c_transposed = output_.transposed;
+                    kernel_.gemm_block(&g);
+                }
+            });
+            const int64_t strips = std::min<int64_t>(rows, threads_ * kFewTasks);
+            parallel_for(strips, threads_, [&](int64_t strip) {
+                const int64_t row = rows * strip / strips;
+                GemmSumArgs s{};
+                s.blocks = products + row * columns;
+                s.block_stride = m * n;
+                s.n_blocks = n_blocks;
+                s.rows = rows * (strip + 1) / strips - row;
+                s.columns = columns;
+                s.c = output_.c + row * output_.ldc;
+                s.c_stride = output_.ldc;
+                s.finish = finishes();
+                s.alpha = output_.alpha;
+                s.bias = output_.bias;
+                s.activation = output_.activation;
+                kernel_.gemm_sum(&s);
+            });
+        }
+    }
+
+    bool finishes() const {
+        return output_.alpha != 1.0f || output_.bias || output_.row_bias || output_.activation != HC_ACTIVATION_NONE;
+    }
+
     int64_t tiles(const GemmPart& part) const { return ceil_div(part.m, kernel_.gemm_rows); }
     int64_t panels(const GemmPart& part) const { return ceil_div(part.n, kernel_.gemm_columns); }
 
@@ -88,10 +160,14 @@ class GemmProduct {
         const int64_t strips = b ? operands_.strips(part) : 0, n_tiles = tiles(part);
         parallel_for(strips + n_tiles, threads_, [&](int64_t task) {
             if (task < strips) return operands_.pack_strip(part, task, b);
-            const int64_t row = gemm_tile_row(part.m, n_tiles, task - strips);
-            const int64_t end = gemm_tile_row(part.m, n_tiles, task - strips + 1);
-            operands_.pack_tile(part, row, static_cast<int>(end - row), a + row * part.kc);
+            pack_tile(part, task - strips, n_tiles, a);
         });
+    }
+
+    // Row tile `tile` of the part's A, to its place in `a`.
+    void pack_tile(const GemmPart& part, int64_t tile, int64_t n_tiles, float* a) const {
+        const int64_t row = gemm_tile_row(part.m, n_tiles, tile), end = gemm_tile_row(part.m, n_tiles, tile + 1);
+        operands_.pack_tile(part, row, static_cast<int>(end - row), a + row * part.kc);
     }
 
     // Blocks of row tiles times ranges of panels; `blocks` of the former unless there are too few tasks.
@@ -100,7 +176,8 @@ class GemmProduct {
         const int64_t products = part.m * part.n * part.kc / threads_;
         const int64_t wanted =
             threads_ > 1 ? threads_ * std::clamp(products / kTaskProducts, kFewTasks, kManyTasks) : 1;
-        const int64_t ranges = own_panels_ ? n_panels : std::min(n_panels, ceil_div(wanted, blocks));
+        const int64_t ranges =
+            own_panels_ ? ceil_div(n_panels, own_panels_) : std::min(n_panels, ceil_div(wanted, blocks));
         if (!own_panels_) blocks = std::min(n_tiles, std::max(blocks, ceil_div(wanted, ranges)));
         parallel_for(blocks * ranges, threads_, [&](int64_t task) {
             const int64_t block = task / ranges, range = task % ranges;
@@ -117,25 +194,22 @@ class GemmProduct {
             g.b_packed = b != nullptr;
             if (b) {
                 g.b = b + j * part.kc;
+            } else if (own_panels_) {
+                float* own = workspace.take<float>((end - j) * part.kc);
+                if constexpr (Operands::kPacksPanels) operands_.pack_panels(part, j, g.n, own);
+                g.b = own;
+                g.b_packed = 1;
             } else {
                 g.scratch = workspace.take<float>(part.kc * width);
-                g.b = own_panels_ ? own_panel(part, j, g) : operands_.in_place(part, j, g);
+                g.b = operands_.in_place(part, j, g);
             }
             place(part, j, g, workspace);
             g.accumulate = part.k0 > 0;
-            g.finish = part.k0 + part.kc == k_ && (output_.alpha != 1.0f || output_.bias || output_.row_bias ||
-                                                   output_.activation != HC_ACTIVATION_NONE);
+            g.finish = part.k0 + part.kc == k_ && finishes();
             g.alpha = output_.alpha;
             g.activation = output_.activation;
             kernel_.gemm_block(&g);
         });
-    }
-
-    // The panel of columns j .., packed by the task that uses it.
-    const float* own_panel(const GemmPart& part, int64_t j, GemmBlockArgs& g) const {
-        if constexpr (Operands::kPacksPanels) operands_.pack_panel(part, j, g.scratch);
-        g.b_packed = 1;
-        return g.scratch;
     }
 
     // Where columns j .. j + g.n of the part go.
@@ -154,7 +228,9 @@ class GemmProduct {
         g.bias = output_.bias ? output_.bias + column : nullptr;
     }
 
-    static constexpr int64_t kPanelsPerThread = 3;  // fewer, and one more or less is too much of a thread's share
+    static constexpr int64_t kBlockProducts = 2 << 20;  // floats that the products of all K blocks may take
+    static constexpr int64_t kOwnFloats = 32 << 10;     // of B that a task packs for itself
+    static constexpr int64_t kPanelsPerThread = 3;      // fewer, and one more or less is too much of a thread's share
     // Tasks of a thread: enough that one that was interrupted is helped out, and more where the last to finish would
     // otherwise be waited for long.
     static constexpr int64_t kFewTasks = 8, kManyTasks = 16, kTaskProducts = int64_t{1} << 22;
@@ -164,9 +240,10 @@ class GemmProduct {
     const GemmOutput output_;
     const int threads_;
     int64_t k_ = 0;
-    // Threads pack the panels of B that they use, each for itself: for products whose rows are one block of A, so that a
-    // panel has one user. Else all pack first, and would fetch from each other's caches what they packed.
-    bool own_panels_ = false;
+    // Panels of B that a task packs for itself, or 0: for products whose rows are one block of A, so that a panel has one
+    // user. Else all pack first, and would fetch from each other's caches what they packed. Several at a time where they
+    // are short: then what is read of a row of B is long enough for hardware to fetch ahead.
+    int64_t own_panels_ = 0;
 };
 
 }  // namespace hc

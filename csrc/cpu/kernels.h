@@ -413,6 +413,19 @@ struct GemmBlockArgs {
     const float* row_bias;  // of the rows of C; null: none
 };
 
+// C = activation(alpha * (the n_blocks products of K blocks, added in order) + bias); without `finish` the sum alone.
+struct GemmSumArgs {
+    const float* blocks;  // [n_blocks][rows, columns], block_stride apart
+    int64_t n_blocks, block_stride;
+    int64_t rows, columns;  // of C as it lies in memory
+    float* c;
+    ptrdiff_t c_stride;
+    int finish;
+    float alpha;
+    const float* bias;  // of the columns; null: none
+    int activation;     // hc_activation
+};
+
 // Steps of a recurrent layer for one tile of the batch: h_t = f(z_t + x_t w_x + bias + h_{t-1} w_h). Absent terms are null.
 struct RnnForwardArgs {
     int rows;  // 1 .. gemm_rows

@@ -20,14 +20,14 @@ struct Stored {
 
     void prepare(const GemmPart&, Workspace&) const {}
 
-    // The panel of columns j ...
-    void pack_panel(const GemmPart& part, int64_t j, float* out) const {
+    void pack_panels(const GemmPart& part, int64_t j, int64_t n, float* out) const {
         GemmPackPanelsArgs b{};
         b.b = p.b + (p.trans_b ? (part.n0 + j) * p.ldb + part.k0 : part.k0 * p.ldb + part.n0 + j);
         b.stride = p.ldb;
         b.transposed = p.trans_b;
-        b.n = std::min<int64_t>(kernel.gemm_columns, part.n - j);
+        b.n = n;
         b.rows = part.kc;
+        b.panel_stride = part.kc * kernel.gemm_columns;
         b.out = out;
         kernel.gemm_pack_panels(&b);
     }
