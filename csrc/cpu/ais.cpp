@@ -41,14 +41,26 @@ class BiasDifference {
         }
     }
 
-    double dot(const uint64_t* row) const {
-        double sum = 0.0;
-        for (int64_t byte = 0; byte < n_bytes_; ++byte)
-            sum += sums_[byte * kByteStates + static_cast<int64_t>(row[byte / 8] >> (byte % 8 * 8) & 0xFF)];
-        return sum;
+    // Of `n` rows, to `out`: some at a time, since each sum waits for its last addition.
+    void dots(const uint64_t* rows, int64_t stride, int64_t n, double* out) const {
+        int64_t r = 0;
+        for (; r + kRowsAtOnce <= n; r += kRowsAtOnce) some_dots<kRowsAtOnce>(rows + r * stride, stride, out + r);
+        for (; r < n; ++r) some_dots<1>(rows + r * stride, stride, out + r);
     }
 
    private:
+    static constexpr int kRowsAtOnce = 8;
+
+    template <int kRows>
+    void some_dots(const uint64_t* rows, int64_t stride, double* out) const {
+        double sum[kRows] = {};
+        for (int64_t byte = 0; byte < n_bytes_; ++byte) {
+            const double* sums = sums_ + byte * kByteStates;
+            for (int r = 0; r < kRows; ++r) sum[r] += sums[rows[r * stride + byte / 8] >> (byte % 8 * 8) & 0xFF];
+        }
+        std::copy(sum, sum + kRows, out);
+    }
+
     int64_t n_bytes_;
     const double* sums_ = nullptr;
 };
@@ -99,8 +111,9 @@ void add_weights(const hc_ais_args& p, const BiasDifference& difference, float f
     parallel_for(ceil_div(p.n_chains, kRowsPerTile), p.threads, [&](int64_t tile) {
         const int64_t first = tile * kRowsPerTile, n = std::min(kRowsPerTile, p.n_chains - first);
         double change[kRowsPerTile];
-        for (int64_t r = 0; r < n; ++r)
-            change[r] = step * difference.dot(chains.v_rows + (first + r) * bit_words(p.n_visible));
+        const int64_t words = bit_words(p.n_visible);
+        difference.dots(chains.v_rows + first * words, words, n, change);
+        for (int64_t r = 0; r < n; ++r) change[r] *= step;
         for (int64_t b = 0; b < blocks; ++b)
             for (int64_t r = 0; r < n; ++r)
                 change[r] += static_cast<double>(chains.hidden_change[b * p.n_chains + first + r]);
