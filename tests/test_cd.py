@@ -325,6 +325,19 @@ def test_nothing_changes_when_the_input_is_poisoned(isa: str, name: str, value: 
         assert rng.offset == 5
 
 
+@pytest.mark.parametrize("kind", ["bits", "real", "persistent"])
+def test_nothing_changes_when_finite_weights_have_infinite_sums(isa: str, kind: str) -> None:
+    for at in (0, 25):  # of the 30 inputs, in the first and in the last group of five
+        p = Problem(37, 30, 17, 20 if kind == "persistent" else 0, real=kind == "real")
+        p.w[at : at + 2, 16] = 3e38
+        chains = None if p.chains is None else hc.BitMatrix.from_dense(p.chains)
+        arrays = [p.v0, *p.parameters, *p.velocity, *([] if chains is None else [chains.words])]
+        before = [a.tobytes() for a in arrays]
+        with pytest.raises(ValueError, match="^w: .*sums overflow float32"):
+            hc.ops.cd_update(p.v0, *p.parameters, rng=1, velocity=p.velocity, chains=chains, **FULL)
+        assert [a.tobytes() for a in arrays] == before
+
+
 def test_memory_written_in_place_is_not_shared() -> None:
     n = 6
     memory = np.zeros(4 * n * n + 4 * n, dtype=np.float32)

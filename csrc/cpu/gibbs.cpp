@@ -132,15 +132,29 @@ bool half_step_bits(const HalfStep& p) {
     return !nonfinite;
 }
 
-bool all_finite(const float* x, int64_t n) {
+// Whether the groups of inputs that a lookup would tabulate have finite sums, so that the same weights are refused whether
+// the inputs are bits or not.
+bool groups_finite(const HalfStep& p) {
+    constexpr int64_t kGroup = kChunkInputs / kChunkGroups;
+    const int64_t units = p.transposed ? 1 : p.n_out, input_stride = p.transposed ? 1 : p.n_out;
+    Workspace workspace;
+    float* sums = workspace.take<float>(units);
     float poison = 0.0f;
-    for (int64_t i = 0; i < n; ++i) poison += x[i] * 0.0f;
+    // One unit after the other along its inputs, or all units of an input side by side: as the weights lie.
+    for (int64_t unit = 0; unit < p.n_out; unit += units)
+        for (int64_t first = 0; first < p.n_in; first += kGroup) {
+            const float* w = p.w + (p.transposed ? unit * p.n_in + first : first * input_stride);
+            std::fill(sums, sums + units, 0.0f);
+            for (int64_t i = 0; i < std::min(kGroup, p.n_in - first); ++i, w += input_stride)
+                for (int64_t u = 0; u < units; ++u) sums[u] += w[u];
+            for (int64_t u = 0; u < units; ++u) poison += sums[u] * 0.0f;
+        }
     return poison == 0.0f;
 }
 
 bool half_step_dense(const HalfStep& p) {
     const KernelTable& kernel = kernels();
-    if (!all_finite(p.w, p.n_in * p.n_out)) return false;
+    if (!groups_finite(p)) return false;
     Workspace workspace;
     const int64_t stride = ceil_div(p.n_out, 16) * 16;
     float* x = workspace.take<float>(p.n_rows * stride);
