@@ -53,7 +53,7 @@ bool update_visible_bias(const hc_cd_args& a, const CdProblem& p, const CdPhases
 // Returns whether the new parameters of the tile are finite.
 bool update_tile(const hc_cd_args& a, const CdProblem& p, const HiddenTile& tile) {
     const int64_t V = p.n_visible, panel = (V + 1) * kUnitBlock;
-    int bad = !tile.finite;
+    int bad = 0;  // the sums are finite: the positive phase refused such weights
     for (int64_t u = 0; u < tile.n_units; ++u) {
         const float bias_grad = tile.grad[u / kUnitBlock * panel + V * kUnitBlock + u % kUnitBlock];
         float* velocity = a.vel_hid ? a.vel_hid + tile.first_unit + u : nullptr;
