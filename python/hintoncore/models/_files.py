@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
 from hintoncore.files import FileFormatError, load_tensors, save_tensors
 
-__all__ = ["ModelFile"]
+__all__ = ["ModelFile", "SavedModel"]
 
 
 class _Model(Protocol):
@@ -73,3 +74,43 @@ class ModelFile:
         except (KeyError, TypeError, ValueError) as error:
             raise FileFormatError(f"{path}: not a usable {self.noun} ({error})") from error
         return model
+
+
+Saved = TypeVar("Saved", bound="SavedModel")
+
+
+class SavedModel(ABC):
+    """A model that :meth:`save` writes to a file and :meth:`load` reads back; its class says of what kind."""
+
+    _file: ClassVar[ModelFile]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one safetensors file, atomically; equal models give equal bytes.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        self._file.save(path, self)
+
+    @classmethod
+    def load(cls: type[Saved], path: str | os.PathLike[str]) -> Saved:
+        """Read a model that :meth:`save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        FileFormatError
+            If the file is damaged, is another model's, or was written by a newer version.
+        """
+        return cls._file.load(path, cls)
+
+    @abstractmethod
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameter arrays themselves by name."""
+
+    @abstractmethod
+    def set_parameters(self, tensors: Mapping[str, NDArray[Any]]) -> None:
+        """Set all parameters, by the names that :meth:`parameters` has."""

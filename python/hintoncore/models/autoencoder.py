@@ -15,7 +15,7 @@ from hintoncore._counts import as_count
 from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import as_int
 from hintoncore.generator import Generator
-from hintoncore.models._files import ModelFile
+from hintoncore.models._files import ModelFile, SavedModel
 from hintoncore.models._parameters import copy_parameters
 from hintoncore.models._rows import dense_blocks
 from hintoncore.models.rbm import RBM
@@ -28,16 +28,13 @@ __all__ = ["DeepAutoencoder"]
 
 Float32Array = NDArray[np.float32]
 
-_FILE = ModelFile(
-    "deep-autoencoder", "deep autoencoder", ("sizes", "visible", "hidden", "code", "seed"), counters=("epochs_trained",)
-)
 _BLOCK_ROWS = 1024
 
 _MEAN = {"bernoulli": "sigmoid", "spin": "tanh", "gaussian:unit": "none"}
 """The activation that gives the mean of a unit of each type."""
 
 
-class DeepAutoencoder:
+class DeepAutoencoder(SavedModel):
     """Encoder and decoder of mirrored layers with weights of their own (Hinton and Salakhutdinov 2006).
 
     A layer computes the mean of its units, ``sigmoid(x)`` of Bernoulli ones; the code is linear unless told otherwise.
@@ -84,6 +81,13 @@ class DeepAutoencoder:
     >>> model.encode(digits.test).shape
     (297, 5)
     """
+
+    _file = ModelFile(
+        "deep-autoencoder",
+        "deep autoencoder",
+        ("sizes", "visible", "hidden", "code", "seed"),
+        counters=("epochs_trained",),
+    )
 
     def __init__(
         self,
@@ -251,23 +255,6 @@ class DeepAutoencoder:
     def set_parameters(self, tensors: Mapping[str, NDArray[Any]]) -> None:
         """Copy parameters in; raises KeyError or ValueError if one is missing or does not fit."""
         copy_parameters(self.parameters(), tensors)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one safetensors file, atomically; equal models give equal bytes."""
-        _FILE.save(path, self)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> DeepAutoencoder:
-        """Read a model that :meth:`save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        FileFormatError
-            If the file is damaged, is another model's, or was written by a newer version.
-        """
-        return _FILE.load(path, cls)
 
     @staticmethod
     def _through(layers: Sequence[nn.Linear], x: Float32Array) -> Float32Array:

@@ -15,7 +15,7 @@ from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import Array, as_int, as_numpy, given
 from hintoncore.bitmatrix import BitMatrix
 from hintoncore.generator import Generator, RngLike, as_generator
-from hintoncore.models._files import ModelFile
+from hintoncore.models._files import ModelFile, SavedModel
 from hintoncore.models._parameters import copy_parameters
 from hintoncore.models._rows import as_rows
 from hintoncore.samplers._machines import dense_energies, random_state
@@ -32,11 +32,10 @@ Float64Array = NDArray[np.float64]
 MAX_ENUMERATED_UNITS = 24
 """Largest machine whose states are enumerated one by one."""
 
-_FILE = ModelFile("boltzmann-machine", "Boltzmann machine", ("n_visible", "n_hidden", "seed"), arrays=("connections",))
 _ENUMERATED_TOGETHER = 14  # units: 16384 states at a time
 
 
-class BoltzmannMachine:
+class BoltzmannMachine(SavedModel):
     """Boltzmann machine with symmetric connections between any two units, visible or hidden, but none to itself.
 
     The energy of a joint state s, visible units first, is ``E(s) = -1/2 s^T w s - b^T s`` with s in {0, 1}, and
@@ -82,6 +81,10 @@ class BoltzmannMachine:
     >>> machine.visible_probabilities(temperature=10).shape
     (8,)
     """
+
+    _file = ModelFile(
+        "boltzmann-machine", "Boltzmann machine", ("n_visible", "n_hidden", "seed"), arrays=("connections",)
+    )
 
     def __init__(self, n_visible: int, n_hidden: int, *, connections: ArrayLike | None = None, seed: int = 0) -> None:
         self.n_visible = as_count(n_visible, "n_visible")
@@ -362,29 +365,6 @@ class BoltzmannMachine:
         inputs = self._hidden_inputs(visible) / temperature
         energies = dense_energies(v, self.w[:n, :n], self.b[:n])
         return np.asarray(energies - temperature * np.logaddexp(0.0, inputs).sum(axis=1))
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the machine to one safetensors file, atomically; equal machines give equal bytes.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written.
-        """
-        _FILE.save(path, self)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> BoltzmannMachine:
-        """Read a machine that :meth:`save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        FileFormatError
-            If the file is damaged, is not a Boltzmann machine, or was written by a newer version.
-        """
-        return _FILE.load(path, cls)
 
     def parameters(self) -> dict[str, Float32Array]:
         """Return the parameter arrays themselves by name: ``w``, ``b``."""

@@ -15,7 +15,7 @@ from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import as_int, as_number
 from hintoncore.bitmatrix import BitMatrix
 from hintoncore.generator import Generator, RngLike, as_generator
-from hintoncore.models._files import ModelFile
+from hintoncore.models._files import ModelFile, SavedModel
 from hintoncore.models._parameters import copy_parameters
 from hintoncore.models._rows import dense_blocks
 from hintoncore.models.rbm import RBM
@@ -32,15 +32,12 @@ __all__ = ["DBM"]
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 
-_FILE = ModelFile(
-    "dbm", "deep Boltzmann machine", ("sizes", "seed"), ("layers_pretrained", "epochs_trained", "steps_trained")
-)
 _WEIGHT_STD = 0.01
 _BLOCK_ROWS = 256
 _UNITS = unit_type("bernoulli", "visible")
 
 
-class DBM:
+class DBM(SavedModel):
     """Deep Boltzmann machine: layers of binary units, each joined to its neighbours by undirected connections.
 
     ``E(v, h1, h2, ...) = - sum over layers of b . h - v^T W1 h1 - h1^T W2 h2 - ...`` A unit depends on the layers above
@@ -76,6 +73,10 @@ class DBM:
     >>> [means.shape for means in dbm.mean_field(digits)]
     [(1500, 30), (1500, 20)]
     """
+
+    _file = ModelFile(
+        "dbm", "deep Boltzmann machine", ("sizes", "seed"), ("layers_pretrained", "epochs_trained", "steps_trained")
+    )
 
     def __init__(self, sizes: Sequence[int], *, seed: int = 0) -> None:
         self.sizes = tuple(as_count(size, "sizes") for size in sizes)
@@ -452,29 +453,6 @@ class DBM:
         from hintoncore.likelihood import dbm_bound
 
         return dbm_bound(self, X, **options)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the machine to one safetensors file, atomically; equal machines give equal bytes.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written.
-        """
-        _FILE.save(path, self)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> DBM:
-        """Read a machine that :meth:`save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        FileFormatError
-            If the file is damaged, is no deep Boltzmann machine, or was written by a newer version.
-        """
-        return _FILE.load(path, cls)
 
     def parameters(self) -> dict[str, Float32Array]:
         """Return the parameter arrays themselves by name: ``w``, ``b_even``, ``b_odd``."""

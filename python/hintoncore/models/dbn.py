@@ -16,7 +16,7 @@ from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import as_int
 from hintoncore.bitmatrix import BitMatrix
 from hintoncore.generator import Generator, RngLike, as_generator
-from hintoncore.models._files import ModelFile
+from hintoncore.models._files import ModelFile, SavedModel
 from hintoncore.models._parameters import copy_parameters
 from hintoncore.models._rows import as_rows, dense_blocks
 from hintoncore.models.associative_memory import AssociativeMemory, as_labels, one_hot
@@ -33,9 +33,6 @@ __all__ = ["DBN", "DirectedLayer"]
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 
-_FILE = ModelFile(
-    "dbn", "deep belief net", ("sizes", "n_labels", "seed"), ("layers_trained", "epochs_trained", "steps_trained")
-)
 _BLOCK_ROWS = 256
 _UNITS = unit_type("bernoulli", "visible")
 
@@ -90,7 +87,7 @@ class DirectedLayer:
         return sample, probs
 
 
-class DBN:
+class DBN(SavedModel):
     """Deep belief net: directed sigmoid layers under an undirected associative memory.
 
     ``p(v, h1, ..., hL, y) = p(v | h1) p(h1 | h2) ... p(h_{L-1}, y, hL)``: the two topmost layers form an RBM, joined by
@@ -129,6 +126,10 @@ class DBN:
     >>> dbn.score(digits.test, digits.test_labels) > 0.8
     True
     """
+
+    _file = ModelFile(
+        "dbn", "deep belief net", ("sizes", "n_labels", "seed"), ("layers_trained", "epochs_trained", "steps_trained")
+    )
 
     def __init__(self, sizes: Sequence[int], n_labels: int = 0, *, seed: int = 0) -> None:
         self.sizes = tuple(as_count(size, "sizes") for size in sizes)
@@ -517,29 +518,6 @@ class DBN:
         from hintoncore.likelihood import dbn_bound
 
         return dbn_bound(self, X, **options)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the net to one safetensors file, atomically; equal nets give equal bytes.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written.
-        """
-        _FILE.save(path, self)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> DBN:
-        """Read a net that :meth:`save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        FileFormatError
-            If the file is damaged, is no deep belief net, or was written by a newer version.
-        """
-        return _FILE.load(path, cls)
 
     def parameters(self) -> dict[str, Float32Array]:
         """Return the parameter arrays themselves: ``layers.0.up_w`` and so on, then ``top.w`` and its biases."""

@@ -16,7 +16,7 @@ from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import as_int, as_number
 from hintoncore.bitmatrix import BitMatrix
 from hintoncore.generator import Generator, RngLike, as_generator
-from hintoncore.models._files import ModelFile
+from hintoncore.models._files import ModelFile, SavedModel
 from hintoncore.models._rows import as_rows, dense_blocks
 from hintoncore.models.units import BernoulliUnits
 from hintoncore.nn import _arithmetic
@@ -30,17 +30,11 @@ __all__ = ["GAN"]
 Array = NDArray[Any]
 Float32Array = NDArray[np.float32]
 
-_FILE = ModelFile(
-    "generative adversarial nets",
-    "pair of adversarial nets",
-    ("n_visible", "n_noise", "generator_hidden", "discriminator_hidden", "pieces", "dropout", "seed"),
-    counters=("epochs_trained",),
-)
 _BLOCK_ROWS = 1024
 _UNITS = BernoulliUnits()
 
 
-class GAN(_Composite):
+class GAN(_Composite, SavedModel):
     """A generator ``x = G(z)`` and a discriminator ``D(x)``, the probability that x is of the data [1]_.
 
     They play a game of two players (eq. 1 of [1]_)::
@@ -89,6 +83,13 @@ class GAN(_Composite):
     >>> model.sample(5).shape
     (5, 64)
     """
+
+    _file = ModelFile(
+        "generative adversarial nets",
+        "pair of adversarial nets",
+        ("n_visible", "n_noise", "generator_hidden", "discriminator_hidden", "pieces", "dropout", "seed"),
+        counters=("epochs_trained",),
+    )
 
     def __init__(
         self,
@@ -231,26 +232,3 @@ class GAN(_Composite):
     def describe(self) -> dict[str, Any]:
         """What the constructor was given."""
         return {"layer": "GAN", "model": repr(self)}
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write both nets to one safetensors file, atomically; equal models give equal bytes.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written.
-        """
-        _FILE.save(path, self)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> GAN:
-        """Read what :meth:`save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        FileFormatError
-            If the file is damaged or is not of adversarial nets.
-        """
-        return _FILE.load(path, cls)

@@ -14,7 +14,7 @@ from hintoncore._counts import as_count
 from hintoncore._streams import Stream, derive_seed
 from hintoncore.bitmatrix import BitMatrix
 from hintoncore.generator import Generator, RngLike, as_generator
-from hintoncore.models._files import ModelFile
+from hintoncore.models._files import ModelFile, SavedModel
 from hintoncore.models._parameters import copy_parameters
 from hintoncore.models.sigmoid_belief_net import SigmoidBeliefNet, layer_log_probability
 from hintoncore.train.schedules import Schedule
@@ -28,11 +28,10 @@ __all__ = ["HelmholtzMachine"]
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 
-_FILE = ModelFile("helmholtz", "Helmholtz machine", ("sizes", "seed"))
 _WEIGHT_STD = 0.1
 
 
-class HelmholtzMachine:
+class HelmholtzMachine(SavedModel):
     """Sigmoid belief net with a recognition net: ``q(h_1, ..., h_L | x) = prod_l q(h_l | h_{l-1})``, ``h_0 = x``.
 
     The generative net is :attr:`generative`. The recognition net goes up through the same layers, its units are
@@ -75,6 +74,8 @@ class HelmholtzMachine:
     >>> machine.sample(3).shape
     (3, 64)
     """
+
+    _file = ModelFile("helmholtz", "Helmholtz machine", ("sizes", "seed"))
 
     def __init__(self, sizes: Sequence[int], seed: int = 0) -> None:
         self.generative = SigmoidBeliefNet(sizes, seed)
@@ -256,29 +257,6 @@ class HelmholtzMachine:
             estimate = self.importance_estimate(X, **options)
             return estimate.log_likelihood if method == "importance" else estimate.bound
         raise ValueError(f"method: expected 'importance', 'exact' or 'bound', given {method!r}")
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the machine to one safetensors file, atomically; equal machines give equal bytes.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written.
-        """
-        _FILE.save(path, self)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> HelmholtzMachine:
-        """Read a machine that :meth:`save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        FileFormatError
-            If the file is damaged, is not a Helmholtz machine, or was written by a newer version.
-        """
-        return _FILE.load(path, cls)
 
     def parameters(self) -> dict[str, Float32Array]:
         """Return the parameter arrays by name: generative ``w0``, ``b0``, ..., recognition ``r0``, ``c0``, ..."""

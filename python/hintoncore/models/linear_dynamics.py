@@ -14,7 +14,7 @@ from hintoncore._counts import as_count
 from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import as_int, given
 from hintoncore.generator import Generator, RngLike, as_generator
-from hintoncore.models._files import ModelFile
+from hintoncore.models._files import ModelFile, SavedModel
 
 if TYPE_CHECKING:
     from hintoncore.train.callbacks import Callback
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["LinearDynamics", "Posterior", "Sequences", "as_sequences"]
 
 Float64Array = NDArray[np.float64]
-
-_FILE = ModelFile(
-    "linear dynamics", "model of linear dynamics", ("n_observed", "n_latent", "seed"), counters=("epochs_trained",)
-)
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,7 @@ class Posterior:
     log_likelihood: float
 
 
-class LinearDynamics:
+class LinearDynamics(SavedModel):
     """States that follow linear dynamics, seen through a linear map with noise [1]_ [2]_::
 
         x_1 ~ N(initial_mean, initial_covariance)
@@ -141,6 +137,10 @@ class LinearDynamics:
     >>> bool(np.abs(np.abs(np.angle(model.eigenvalues)) - 0.3).max() < 0.01)
     True
     """
+
+    _file = ModelFile(
+        "linear dynamics", "model of linear dynamics", ("n_observed", "n_latent", "seed"), counters=("epochs_trained",)
+    )
 
     def __init__(self, n_observed: int, n_latent: int, *, seed: int = 0) -> None:
         self.n_observed = as_count(n_observed, "n_observed")
@@ -276,29 +276,6 @@ class LinearDynamics:
         for t in range(1, shape[1]):
             states[:, t] = states[:, t - 1] @ self.transition.T + innovations[:, t] @ others.T
         return states @ self.emission.T + self.offset + noise, states
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one safetensors file, atomically; equal models give equal bytes.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written.
-        """
-        _FILE.save(path, self)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> LinearDynamics:
-        """Read a model that :meth:`save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        FileFormatError
-            If the file is damaged or is not of linear dynamics.
-        """
-        return _FILE.load(path, cls)
 
     def parameters(self) -> dict[str, Float64Array]:
         """Parameters by name."""

@@ -14,7 +14,7 @@ from hintoncore._counts import as_count
 from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import as_int
 from hintoncore.generator import Generator
-from hintoncore.models._files import ModelFile
+from hintoncore.models._files import ModelFile, SavedModel
 from hintoncore.models._parameters import copy_parameters
 from hintoncore.models._rows import dense_blocks
 from hintoncore.models.units import BernoulliUnits
@@ -27,7 +27,6 @@ __all__ = ["Recirculation"]
 Float32Array = NDArray[np.float32]
 
 _BLOCK_ROWS = 1024
-_FILE = ModelFile("recirculation", "recirculation network", ("n_visible", "n_hidden", "seed"))
 _UNITS = BernoulliUnits()
 
 
@@ -40,7 +39,7 @@ class _Loop(NamedTuple):
     h3: Float32Array
 
 
-class Recirculation:
+class Recirculation(SavedModel):
     """Two groups of logistic units with weights of their own in each direction (Hinton and McClelland 1988).
 
     The data are put on the visible units at time 0 and go around the loop, with regression ``r``::
@@ -82,6 +81,8 @@ class Recirculation:
     .. [1] G. E. Hinton and J. L. McClelland, "Learning representations by recirculation", Neural Information Processing
            Systems, 1988.
     """
+
+    _file = ModelFile("recirculation", "recirculation network", ("n_visible", "n_hidden", "seed"))
 
     def __init__(self, n_visible: int, n_hidden: int, seed: int = 0, *, scale: float = 1.0) -> None:
         self.n_visible = as_count(n_visible, "n_visible")
@@ -210,23 +211,6 @@ class Recirculation:
     def set_parameters(self, tensors: Mapping[str, NDArray[Any]]) -> None:
         """Copy parameters in; raises KeyError or ValueError if one is missing or does not fit."""
         copy_parameters(self.parameters(), tensors)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one safetensors file, atomically."""
-        _FILE.save(path, self)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Recirculation:
-        """Read a model that :meth:`save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        FileFormatError
-            If the file is damaged, is another model's, or was written by a newer version.
-        """
-        return _FILE.load(path, cls)
 
     def _blocks(self, X: ArrayLike) -> Any:
         return dense_blocks(X, self.n_visible, _BLOCK_ROWS, units=_UNITS)

@@ -16,7 +16,7 @@ from hintoncore._streams import Stream, derive_seed
 from hintoncore._validate import as_int
 from hintoncore.bitmatrix import BitMatrix
 from hintoncore.generator import Generator, RngLike, as_generator
-from hintoncore.models._files import ModelFile
+from hintoncore.models._files import ModelFile, SavedModel
 from hintoncore.models._rows import as_rows, dense_blocks
 from hintoncore.models.units import BernoulliUnits
 from hintoncore.nn import _arithmetic
@@ -31,18 +31,12 @@ __all__ = ["VAE", "NegativeBound"]
 Array = NDArray[Any]
 Float32Array = NDArray[np.float32]
 
-_FILE = ModelFile(
-    "variational autoencoder",
-    "variational autoencoder",
-    ("n_visible", "n_latent", "hidden", "activation", "seed"),
-    counters=("epochs_trained",),
-)
 _BLOCK_ROWS = 1024
 _BLOCK_SAMPLES = 500  # whose pixels stay in the second-level cache
 _UNITS = BernoulliUnits()
 
 
-class VAE(_Composite):
+class VAE(_Composite, SavedModel):
     """A directed model of binary data with a code of Gaussian variables [1]_.
 
     The model draws ``z ~ N(0, 1)`` and then pixels with probabilities ``sigmoid(decoder(z))``. The encoder answers an
@@ -91,6 +85,13 @@ class VAE(_Composite):
     >>> model.encode(hc.datasets.binarize(digits.test))[0].shape
     (297, 8)
     """
+
+    _file = ModelFile(
+        "variational autoencoder",
+        "variational autoencoder",
+        ("n_visible", "n_latent", "hidden", "activation", "seed"),
+        counters=("epochs_trained",),
+    )
 
     def __init__(
         self,
@@ -309,29 +310,6 @@ class VAE(_Composite):
             log_ratio = 0.5 * (log_variance.sum(dtype=np.float64) + _squares(noise) - _squares(z))
             weights[0, first : first + len(z)] = _log_bernoulli(self.decoder.forward(z), x) + log_ratio
         return weights
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one safetensors file, atomically; equal models give equal bytes.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written.
-        """
-        _FILE.save(path, self)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> VAE:
-        """Read a model that :meth:`save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        FileFormatError
-            If the file is damaged or is not of a variational autoencoder.
-        """
-        return _FILE.load(path, cls)
 
     def _blocks(self, X: ArrayLike | BitMatrix) -> Iterator[Float32Array]:
         return dense_blocks(as_rows(X, self.n_visible), self.n_visible, _BLOCK_ROWS, units=_UNITS)
