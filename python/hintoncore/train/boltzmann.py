@@ -20,7 +20,7 @@ from hintoncore.samplers._annealing import annealing_schedule
 from hintoncore.samplers._machines import random_state
 from hintoncore.train._saved_state import load_progress, load_velocity, progress, with_velocity
 from hintoncore.train.data import TrainingRows
-from hintoncore.train.schedules import Constant, Schedule, as_schedule
+from hintoncore.train.schedules import Constant, Schedule, as_schedule, learning_rate_at, momentum_at
 
 if TYPE_CHECKING:
     from hintoncore.models.boltzmann import BoltzmannMachine
@@ -119,12 +119,7 @@ class BoltzmannSettings:
         ValueError
             If a schedule has left its range there.
         """
-        learning_rate, momentum = self.learning_rate(epoch), self.momentum(epoch)
-        if not (math.isfinite(learning_rate) and learning_rate >= 0):
-            raise ValueError(f"learning_rate: expected a number >= 0, given {learning_rate} at epoch {epoch:g}")
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum: expected 0 <= momentum < 1, given {momentum} at epoch {epoch:g}")
-        return learning_rate, momentum
+        return learning_rate_at(self.learning_rate, epoch), momentum_at(self.momentum, epoch)
 
     def describe(self) -> dict[str, Any]:
         """Return the settings as JSON values."""

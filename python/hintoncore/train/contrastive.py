@@ -19,7 +19,15 @@ from hintoncore.train._saved_state import load_progress, load_velocity, progress
 from hintoncore.train.data import TrainingRows, evenly_spaced
 from hintoncore.train.gradient_update import Centring, GradientUpdate, Sparsity, Velocity, centring
 from hintoncore.train.negative_phase import CD, PCD, LearningRule, learning_rule
-from hintoncore.train.schedules import GUIDE_MOMENTUM, Constant, Schedule, as_schedule
+from hintoncore.train.schedules import (
+    GUIDE_MOMENTUM,
+    Constant,
+    Schedule,
+    as_schedule,
+    learning_rate_at,
+    momentum_at,
+    steps_at,
+)
 
 if TYPE_CHECKING:
     from hintoncore.models.rbm import RBM
@@ -114,14 +122,8 @@ class CDSettings:
         ValueError
             If a schedule has left its range there.
         """
-        k, learning_rate, momentum = self.k(epoch), self.learning_rate(epoch), self.momentum(epoch)
-        if not k >= 0.5:
-            raise ValueError(f"k: expected at least 1, given {k} at epoch {epoch:g}")
-        if not (math.isfinite(learning_rate) and learning_rate >= 0):
-            raise ValueError(f"learning_rate: expected a number >= 0, given {learning_rate} at epoch {epoch:g}")
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum: expected 0 <= momentum < 1, given {momentum} at epoch {epoch:g}")
-        return round(k), learning_rate, momentum
+        k = steps_at(self.k, epoch, "k")
+        return k, learning_rate_at(self.learning_rate, epoch), momentum_at(self.momentum, epoch)
 
     @property
     def persistent(self) -> bool:

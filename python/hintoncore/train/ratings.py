@@ -18,7 +18,7 @@ from hintoncore.models._parameters import copy_parameters
 from hintoncore.models._rating_rows import RatingRows
 from hintoncore.ops import CFOptimiser
 from hintoncore.train._saved_state import load_progress, progress
-from hintoncore.train.schedules import Schedule, as_schedule
+from hintoncore.train.schedules import Schedule, as_schedule, learning_rate_at, momentum_at, steps_at
 
 if TYPE_CHECKING:
     from hintoncore.models.cf_rbm import CFRBM
@@ -85,14 +85,9 @@ class RatingSettings:
         ValueError
             If a schedule has left its range there.
         """
-        k, rate, momentum = self.k(epoch), self.learning_rate(epoch), self.momentum(epoch)
-        if not k >= 0.5:
-            raise ValueError(f"k: expected at least 1, given {k} at epoch {epoch:g}")
-        if not (math.isfinite(rate) and rate >= 0):
-            raise ValueError(f"learning_rate: expected a number >= 0, given {rate} at epoch {epoch:g}")
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum: expected 0 <= momentum < 1, given {momentum} at epoch {epoch:g}")
-        return (round(k) if self.rule == "cd" else 0), rate, momentum
+        k = steps_at(self.k, epoch, "k")
+        rate, momentum = learning_rate_at(self.learning_rate, epoch), momentum_at(self.momentum, epoch)
+        return (k if self.rule == "cd" else 0), rate, momentum
 
     def describe(self) -> dict[str, Any]:
         """Return the settings as JSON values."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from hintoncore._streams import Stream, derive_seed
 from hintoncore.models.recirculation import as_regression
 from hintoncore.models.units import BernoulliUnits
 from hintoncore.train.data import TrainingRows, evenly_spaced
-from hintoncore.train.schedules import Schedule, as_schedule
+from hintoncore.train.schedules import Schedule, as_schedule, learning_rate_at
 
 if TYPE_CHECKING:
     from hintoncore.models.recirculation import Recirculation
@@ -48,7 +47,7 @@ class RecirculationLearning:
         self._rows = TrainingRows(X, model.n_visible, units=BernoulliUnits())
         self._monitored = self._batch(evenly_spaced(self.n_rows, _MONITORED_ROWS))
         self._session = model.steps_trained
-        self._rate(0.0)
+        learning_rate_at(self.learning_rate, 0.0)
 
     @property
     def n_rows(self) -> int:
@@ -62,7 +61,7 @@ class RecirculationLearning:
 
     def step(self, rows: NDArray[np.intp], epoch: float) -> Mapping[str, float]:
         """Update the model on a minibatch."""
-        rate = np.float32(self._rate(epoch))
+        rate = np.float32(learning_rate_at(self.learning_rate, epoch))
         direction = self.model.update_direction(self._batch(rows), self.regression)
         for name, parameter in self.model.parameters().items():
             parameter += rate * direction[name]
@@ -78,7 +77,7 @@ class RecirculationLearning:
     def evaluate(self, epoch: float) -> Mapping[str, float]:
         """The learning rate and the reconstruction error of at most 1000 rows."""
         return {
-            "learning_rate": self._rate(epoch),
+            "learning_rate": learning_rate_at(self.learning_rate, epoch),
             "reconstruction_error": self.model.reconstruction_error(self._monitored),
         }
 
@@ -114,9 +113,3 @@ class RecirculationLearning:
     def _batch(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         batch = self._rows.batch(rows)
         return batch if isinstance(batch, np.ndarray) else batch.to_dense()
-
-    def _rate(self, epoch: float) -> float:
-        rate = self.learning_rate(epoch)
-        if not (math.isfinite(rate) and rate >= 0):
-            raise ValueError(f"learning_rate: expected a number >= 0, given {rate} at epoch {epoch:g}")
-        return rate

@@ -14,7 +14,18 @@ from typing import Any
 
 from hintoncore._validate import as_number
 
-__all__ = ["GUIDE_MOMENTUM", "Constant", "Exponential", "Linear", "Schedule", "Step", "as_schedule"]
+__all__ = [
+    "GUIDE_MOMENTUM",
+    "Constant",
+    "Exponential",
+    "Linear",
+    "Schedule",
+    "Step",
+    "as_schedule",
+    "learning_rate_at",
+    "momentum_at",
+    "steps_at",
+]
 
 
 class Schedule(ABC):
@@ -107,6 +118,30 @@ def as_schedule(value: float | Schedule, name: str) -> Schedule:
     if isinstance(value, Schedule):
         return value
     return Constant(as_number(value, name))
+
+
+def learning_rate_at(schedule: Schedule, epoch: float, name: str = "learning_rate") -> float:
+    """Value at a time in epochs; raises ValueError where it is no number >= 0."""
+    rate = schedule(epoch)
+    if not (math.isfinite(rate) and rate >= 0):
+        raise ValueError(f"{name}: expected a number >= 0, given {rate} at epoch {epoch:g}")
+    return rate
+
+
+def momentum_at(schedule: Schedule, epoch: float) -> float:
+    """Value at a time in epochs; raises ValueError outside [0, 1)."""
+    momentum = schedule(epoch)
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum: expected 0 <= momentum < 1, given {momentum} at epoch {epoch:g}")
+    return momentum
+
+
+def steps_at(schedule: Schedule, epoch: float, name: str) -> int:
+    """Nearest whole number at a time in epochs; raises ValueError where it is below 1."""
+    steps = schedule(epoch)
+    if not 0.5 <= steps < math.inf:
+        raise ValueError(f"{name}: expected at least 1, given {steps} at epoch {epoch:g}")
+    return round(steps)
 
 
 def _check_finite(schedule: Schedule, *names: str) -> None:

@@ -21,7 +21,7 @@ from hintoncore.models.units import unit_type
 from hintoncore.train._saved_state import load_progress, load_velocity, progress, with_velocity
 from hintoncore.train.associative import contrast
 from hintoncore.train.data import TrainingRows, evenly_spaced
-from hintoncore.train.schedules import Schedule, as_schedule
+from hintoncore.train.schedules import Schedule, as_schedule, learning_rate_at, momentum_at, steps_at
 
 if TYPE_CHECKING:
     from hintoncore.models.dbn import DBN, DirectedLayer
@@ -91,14 +91,8 @@ class UpDownSettings:
         ValueError
             If a schedule has left its range there.
         """
-        steps, learning_rate, momentum = self.gibbs_steps(epoch), self.learning_rate(epoch), self.momentum(epoch)
-        if not steps >= 0.5:
-            raise ValueError(f"gibbs_steps: expected at least 1, given {steps} at epoch {epoch:g}")
-        if not (math.isfinite(learning_rate) and learning_rate >= 0):
-            raise ValueError(f"learning_rate: expected a number >= 0, given {learning_rate} at epoch {epoch:g}")
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum: expected 0 <= momentum < 1, given {momentum} at epoch {epoch:g}")
-        return round(steps), learning_rate, momentum
+        steps = steps_at(self.gibbs_steps, epoch, "gibbs_steps")
+        return steps, learning_rate_at(self.learning_rate, epoch), momentum_at(self.momentum, epoch)
 
     def describe(self) -> dict[str, Any]:
         """Return the settings as JSON values."""

@@ -19,7 +19,7 @@ from hintoncore.models.sigmoid_belief_net import layer_log_probability
 from hintoncore.models.units import BernoulliUnits
 from hintoncore.train._saved_state import load_progress, load_velocity, progress, with_velocity
 from hintoncore.train.data import TrainingRows, evenly_spaced
-from hintoncore.train.schedules import Constant, Schedule, as_schedule
+from hintoncore.train.schedules import Constant, Schedule, as_schedule, learning_rate_at, momentum_at
 
 if TYPE_CHECKING:
     from hintoncore.models.helmholtz import HelmholtzMachine
@@ -104,17 +104,9 @@ class WakeSleepSettings:
         ValueError
             If a schedule has left its range there.
         """
-        rates = {
-            "learning_rate": self.learning_rate(epoch),
-            "recognition_learning_rate": self.recognition_learning_rate(epoch),
-        }
-        for name, rate in rates.items():
-            if not (math.isfinite(rate) and rate >= 0):
-                raise ValueError(f"{name}: expected a number >= 0, given {rate} at epoch {epoch:g}")
-        momentum = self.momentum(epoch)
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum: expected 0 <= momentum < 1, given {momentum} at epoch {epoch:g}")
-        return rates["learning_rate"], rates["recognition_learning_rate"], momentum
+        generative = learning_rate_at(self.learning_rate, epoch)
+        recognition = learning_rate_at(self.recognition_learning_rate, epoch, "recognition_learning_rate")
+        return generative, recognition, momentum_at(self.momentum, epoch)
 
     def describe(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
