@@ -5,12 +5,13 @@
 // one chain per block, and the blocks (gemm_depth() in gemm_product.h, a function of K alone) added in order. So a row of a
 // batch has the same bits alone as among others, and all levels with fma agree to the last bit.
 //
-// Layout: A and B are packed and shared by all threads (but gemm_product.h's own panels): A in row tiles of at most kGemmRows rows, [k][rows], B in panels
-// of kGemmColumns columns, [k][kGemmColumns]. A task is a block of row tiles, which stays in L2 (kGemmBlockFloats), times
-// a range of panels, each of which passes through L1 once while the tiles go by; meanwhile the tiles fetch the next panel
-// into L2, a share each. Row tiles differ by at most one row (128 rows are tiles of 12 and 11, not ten of 12 and one of 8):
-// a tile of few rows is bound by latency. A product of a single row tile reads B where it lies, once: packing would cost
-// more than it. Few columns are few rows of the transposed product, and their C is written transposed.
+// Layout: A and B are packed, A in row tiles of at most kGemmRows rows, [k][rows], B in panels of kGemmColumns columns,
+// [k][kGemmColumns], and shared by all threads, but for the panels and K blocks that gemm_product.h lets threads pack for
+// themselves. A task is a block of row tiles, which stays in L2 (kGemmBlockFloats), times a range of panels, each of which
+// passes through L1 once while the tiles go by; meanwhile the tiles fetch the next panel into L2, a share each. Row tiles
+// differ by at most one row (128 rows are tiles of 12 and 11, not ten of 12 and one of 8): a tile of few rows is bound by
+// latency. A product of a single row tile reads B where it lies, once: packing would cost more than it. Few columns are
+// few rows of the transposed product, and their C is written transposed.
 //
 // Register tile: kGemmRows x (kGemmVectors * kLanes) accumulators, per k kGemmVectors loads of B, kGemmRows broadcasts of
 // A from L1 and kGemmRows * kGemmVectors multiply-adds: 12 x 32 on AVX-512 (24 of 32 registers, 14 loads for 24 fma),
@@ -389,6 +390,7 @@ static void gemm_lone_tile(const GemmBlockArgs* g) {
     }
 }
 
+// The products of K blocks that threads took whole.
 static void gemm_sum(const GemmSumArgs* s) {
     const vf alpha = set1(s->alpha);
     for (int64_t r = 0; r < s->rows; ++r)

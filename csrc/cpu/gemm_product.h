@@ -89,8 +89,8 @@ class GemmProduct {
         if constexpr (!Operands::kPacksPanels) return false;
         const int64_t depth = gemm_depth(k), blocks = ceil_div(k, depth),
                       shares = ceil_div(blocks, threads_) * threads_;
-        return threads_ > 1 && blocks > 1 && blocks * 8 >= shares * 7 && n * depth <= 2 * kernel_.gemm_block_floats &&
-               m * n * blocks <= kBlockProducts;
+        return threads_ > 1 && !output_.columns && blocks > 1 && blocks * 8 >= shares * 7 &&
+               n * depth <= 2 * kernel_.gemm_block_floats && m * n * blocks <= kBlockProducts;
     }
 
     // Tasks are K blocks: each packs its own B and, some rows at a time, A. Their products are added in order.
