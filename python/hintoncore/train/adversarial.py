@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,7 +68,7 @@ class AdversarialLearning:
         self.discriminator_steps = as_count(discriminator_steps, "discriminator_steps")
         self.seed = as_int(seed, "seed", 0, 2**64 - 1)
         rows = np.asarray(x)
-        TrainingRows(rows, model.n_visible, units=BernoulliUnits(), name="x")
+        self._fingerprint = TrainingRows(rows, model.n_visible, units=BernoulliUnits(), name="x").fingerprint
         self._x = np.ascontiguousarray(rows, dtype=np.float32)
         self._noise = Generator(derive_seed(self.seed, Stream.TRAINING))
         self._loss = nn.BinaryCrossEntropy()
@@ -189,7 +187,3 @@ class AdversarialLearning:
 
     def _optimisers(self) -> dict[str, Optimiser]:
         return {"generator": self.generator_optimiser, "discriminator": self.discriminator_optimiser}
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        return hashlib.sha256(self._x.data).hexdigest()
