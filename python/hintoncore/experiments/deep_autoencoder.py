@@ -2,10 +2,12 @@
 
 The net is the 784-1000-500-250-30 of Hinton and Salakhutdinov (2006), logistic with a linear code. Four RBMs learn
 greedily by CD-1 on real-valued pixels and probabilities; unrolled they are fine-tuned by backpropagation of the
-cross-entropy. The paper has conjugate gradients on minibatches of 1000 for 200 epochs; here it is Adam, its rate
-falling to 0. The squared error is summed over the pixels of a test image. A second net has a code of two units, whose
-map stands beside that of the first two principal components. The same net from a random start, and again from the
-stack, for as many epochs, shows what pretraining gives. A quick run has 8x8 digits and a code of 3.
+cross-entropy. The paper has conjugate gradients on minibatches of 1000 for 200 epochs; here it is Adam with weight
+decay, its rate falling to 0. Decay and length come from short runs on 50,000 of the training images, judged on the
+other 10,000: without decay the net learns its training images by heart (160 epochs: 1.1 on them, 3.9 on test images).
+The squared error is summed over the pixels of a test image. A second net has a code of two units, whose map stands
+beside that of the first two principal components. The same net from a random start, and again from the stack, for as
+many epochs, shows what pretraining gives. A quick run has 8x8 digits and a code of 3.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ class Settings:
     batch_size : int
     learning_rate : float
         Of Adam, falling to 0 in a straight line.
+    weight_decay : float
+        Of Adam, times the learning rate; decoupled.
     greedy_rate, code_rate : float
         Of the RBMs with logistic and with linear hidden units.
     """
@@ -56,11 +60,12 @@ class Settings:
     hidden: tuple[int, ...] = (1000, 500, 250)
     code: int = 30
     greedy_epochs: int = 10
-    epochs: int = 160
+    epochs: int = 100
     map_epochs: int = 30
     comparison_epochs: int = 15
     batch_size: int = 100
     learning_rate: float = 0.005
+    weight_decay: float = 0.1
     greedy_rate: float = 0.1
     code_rate: float = 0.002
 
@@ -76,6 +81,7 @@ QUICK = Settings(
     comparison_epochs=0,
     batch_size=20,
     learning_rate=0.003,
+    weight_decay=0.0,
     code_rate=0.005,
 )
 
@@ -95,7 +101,7 @@ def run(run: Run) -> dict[str, float]:
     ours, pca = model.squared_error(data.test), components.squared_error(data.test)
     run.details.update(
         settings=vars(settings),
-        optimiser="Adam in place of conjugate gradients, learning rate falling to 0",
+        optimiser="Adam with weight decay in place of conjugate gradients, learning rate falling to 0",
         principal_components_squared_error=pca,
         train_squared_error=model.squared_error(data.train),
         test_squared_error_by_epoch=_errors(history),
@@ -130,7 +136,7 @@ def _fine_tune(
     from hintoncore import nn
     from hintoncore.train import Linear
 
-    optimiser = nn.Adam(Linear(settings.learning_rate, 0.0, epochs))
+    optimiser = nn.Adam(Linear(settings.learning_rate, 0.0, epochs), weight_decay=settings.weight_decay)
     return fine_tune(
         run, name, model, data.train, data.test, optimiser=optimiser, epochs=epochs, batch_size=settings.batch_size
     )

@@ -72,7 +72,7 @@ class PixelSettings:
     learning_rate, clip_norm : float
     """
 
-    epochs: int = 200
+    epochs: int = 400
     batch_size: int = 64
     learning_rate: float = 0.0001
     clip_norm: float = 1.0
