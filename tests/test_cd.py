@@ -333,7 +333,7 @@ def test_nothing_changes_when_finite_weights_have_infinite_sums(isa: str, kind: 
         chains = None if p.chains is None else hc.BitMatrix.from_dense(p.chains)
         arrays = [p.v0, *p.parameters, *p.velocity, *([] if chains is None else [chains.words])]
         before = [a.tobytes() for a in arrays]
-        with pytest.raises(ValueError, match="^w: .*sums overflow float32"):
+        with pytest.raises(ValueError, match=r"^w: .*sums overflow float32"):
             hc.ops.cd_update(p.v0, *p.parameters, rng=1, velocity=p.velocity, chains=chains, **FULL)
         assert [a.tobytes() for a in arrays] == before
 
