@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from numpy.typing import NDArray
 
 from hintoncore.files import FileFormatError, load_tensors, save_tensors
 
 __all__ = ["ModelFile", "SavedModel"]
-
-
-class _Model(Protocol):
-    def parameters(self) -> Mapping[str, NDArray[Any]]: ...
-
-    def set_parameters(self, tensors: Mapping[str, NDArray[Any]]) -> None: ...
-
-
-AnyModel = TypeVar("AnyModel", bound=_Model)
 
 
 @dataclass(frozen=True)
@@ -48,33 +39,6 @@ class ModelFile:
     counters: tuple[str, ...] = ("epochs_trained", "steps_trained")
     arrays: tuple[str, ...] = ()
 
-    def save(self, path: str | os.PathLike[str], model: _Model) -> None:
-        """Write ``model`` atomically; equal models give equal bytes."""
-        arrays = {name: getattr(model, name) for name in self.arrays}
-        metadata = {name: getattr(model, name) for name in (*self.settings, *self.counters)}
-        save_tensors(path, {**arrays, **model.parameters()}, kind=self.kind, metadata=metadata)
-
-    def load(self, path: str | os.PathLike[str], create: Callable[..., AnyModel]) -> AnyModel:
-        """Build the model in ``path`` by ``create``, its class.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        FileFormatError
-            If the file is damaged, is another model's, or was written by a newer version.
-        """
-        tensors, metadata = load_tensors(path, kind=self.kind)
-        try:
-            arrays = {name: tensors[name] for name in self.arrays}
-            model = create(**arrays, **{name: metadata[name] for name in self.settings})
-            for name in self.counters:
-                setattr(model, name, metadata[name])
-            model.set_parameters(tensors)
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(f"{path}: not a usable {self.noun} ({error})") from error
-        return model
-
 
 Saved = TypeVar("Saved", bound="SavedModel")
 
@@ -92,7 +56,10 @@ class SavedModel(ABC):
         OSError
             If the file cannot be written.
         """
-        self._file.save(path, self)
+        file = self._file
+        arrays = {name: getattr(self, name) for name in file.arrays}
+        metadata = {name: getattr(self, name) for name in (*file.settings, *file.counters)}
+        save_tensors(path, {**arrays, **self.parameters()}, kind=file.kind, metadata=metadata)
 
     @classmethod
     def load(cls: type[Saved], path: str | os.PathLike[str]) -> Saved:
@@ -105,7 +72,17 @@ class SavedModel(ABC):
         FileFormatError
             If the file is damaged, is another model's, or was written by a newer version.
         """
-        return cls._file.load(path, cls)
+        file = cls._file
+        tensors, metadata = load_tensors(path, kind=file.kind)
+        try:
+            arrays = {name: tensors[name] for name in file.arrays}
+            model = cls(**arrays, **{name: metadata[name] for name in file.settings})
+            for name in file.counters:
+                setattr(model, name, metadata[name])
+            model.set_parameters(tensors)
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileFormatError(f"{path}: not a usable {file.noun} ({error})") from error
+        return model
 
     @abstractmethod
     def parameters(self) -> dict[str, Any]:

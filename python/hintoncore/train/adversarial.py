@@ -68,7 +68,7 @@ class AdversarialLearning:
         self.discriminator_steps = as_count(discriminator_steps, "discriminator_steps")
         self.seed = as_int(seed, "seed", 0, 2**64 - 1)
         rows = np.asarray(x)
-        self._fingerprint = TrainingRows(rows, model.n_visible, units=BernoulliUnits(), name="x").fingerprint
+        self._rows = TrainingRows(rows, model.n_visible, units=BernoulliUnits(), name="x")
         self._x = np.ascontiguousarray(rows, dtype=np.float32)
         self._noise = Generator(derive_seed(self.seed, Stream.TRAINING))
         self._loss = nn.BinaryCrossEntropy()
@@ -149,7 +149,7 @@ class AdversarialLearning:
             "discriminator_optimiser": self.discriminator_optimiser.describe(),
             "discriminator_steps": self.discriminator_steps,
             "seed": self.seed,
-            "data": {"shape": list(self._x.shape), "sha256": self._fingerprint},
+            "data": {"shape": list(self._x.shape), "sha256": self._rows.fingerprint},
         }
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
