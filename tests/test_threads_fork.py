@@ -252,6 +252,35 @@ def test_num_threads_follows_affinity() -> None:
     assert in_environment(code, HINTONCORE_NUM_THREADS="").stdout.strip() == "1"
 
 
+# One caller, one worker: the caller moves to where the worker fell asleep, and they work side by side all the same.
+MEETING = """
+import os, time
+tasks = lambda: set(map(int, os.listdir("/proc/self/task")))
+processor = lambda task: int(open(f"/proc/self/task/{task}/stat").read().rpartition(")")[2].split()[36])
+rng, allowed, before = hc.Generator(0), os.sched_getaffinity(0), tasks()
+rng.random(1 << 20)
+(worker,) = tasks() - before
+apart = 0
+for _ in range(20):
+    time.sleep(0.005)
+    os.sched_setaffinity(0, {processor(worker)})
+    os.sched_setaffinity(0, allowed)
+    rng.random(1 << 18)
+    apart += processor(worker) != processor(os.getpid())
+    assert os.sched_getaffinity(worker) == allowed
+print(apart)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no processor affinity")
+def test_a_worker_is_not_woken_on_its_callers_processor() -> None:
+    """Nearly always: the system may still move one of them to where the other is."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one processor")
+    done = in_environment(MEETING, HINTONCORE_NUM_THREADS="2")
+    assert int(done.stdout) >= 10, done.stderr
+
+
 def test_isa_from_the_environment() -> None:
     isa = hc.config()["isa"]
     for level in ("scalar", "avx2", "avx512"):

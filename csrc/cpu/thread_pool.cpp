@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/status.h"
+#include "cpu/placement.h"
 
 #if defined(__linux__)
 #include <sched.h>
@@ -55,6 +56,11 @@ struct Pool {
     std::mutex sleep_mutex;
     std::condition_variable wake;
     std::atomic<int> sleepers{0};
+    struct Sleeper {
+        int64_t thread = -1;
+        int processor = -1;  // that it fell asleep on; -1 while it is awake
+    };
+    std::vector<Sleeper> beds;  // one a worker; of sleep_mutex
     bool stop = false;
     std::vector<std::thread> workers;
 
@@ -89,13 +95,28 @@ struct Pool {
             if (ready) continue;
             std::unique_lock<std::mutex> lock(sleep_mutex);
             sleepers.fetch_add(1, std::memory_order_seq_cst);
+            beds[static_cast<size_t>(index)] = {current_thread(), current_processor()};
             wake.wait(lock, [&] {
                 const uint64_t now = gate.load(std::memory_order_seq_cst);
                 return stop || ((now & kOpen) && (now >> 32) != seen);
             });
+            beds[static_cast<size_t>(index)].processor = -1;
             sleepers.fetch_sub(1, std::memory_order_relaxed);
             if (stop) return;
         }
+    }
+
+    void wake_workers() {
+        Placement placement;
+        {
+            std::lock_guard<std::mutex> lock(sleep_mutex);
+            for (int i = 0; i < wanted; ++i) {
+                const Sleeper& s = beds[static_cast<size_t>(i)];
+                if (s.processor >= 0) placement.wake(s.thread, s.processor);
+            }
+        }
+        wake.notify_all();
+        placement.restore();
     }
 
     void run(int64_t tiles, int threads, TileFunction f, void* c) {
@@ -108,18 +129,17 @@ struct Pool {
             ranges[static_cast<size_t>(t)].next.store(t * tiles / threads, std::memory_order_relaxed);
             ranges[static_cast<size_t>(t)].end = (t + 1) * tiles / threads;
         }
+        if (static_cast<int>(workers.size()) < wanted) {
+            std::lock_guard<std::mutex> lock(sleep_mutex);
+            beds.resize(static_cast<size_t>(wanted));
+        }
         while (static_cast<int>(workers.size()) < wanted) {
             const int index = static_cast<int>(workers.size());
             workers.emplace_back([this, index] { worker(index); });
         }
         const uint64_t generation = (gate.load(std::memory_order_relaxed) >> 32) + 1;
         gate.store(generation << 32 | kOpen, std::memory_order_seq_cst);
-        if (sleepers.load(std::memory_order_seq_cst) > 0) {
-            {
-                std::lock_guard<std::mutex> lock(sleep_mutex);
-            }
-            wake.notify_all();
-        }
+        if (sleepers.load(std::memory_order_seq_cst) > 0) wake_workers();
         work(0);
         uint64_t g = gate.fetch_and(~kOpen, std::memory_order_acq_rel);
         for (int spins = 0; g & 0x7FFFFFFFu; ++spins) {

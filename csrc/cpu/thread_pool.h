@@ -1,5 +1,6 @@
 // The library's own thread pool: started on first use, rebuilt in a forked child, fixed tiles so that results never depend
-// on the number of threads. Why not OpenMP: several OpenMP runtimes in one process fight, and libgomp hangs after fork.
+// on the number of threads. Idle workers sleep; they are woken where no other thread of the job runs (placement.h). Why not
+// OpenMP: several OpenMP runtimes in one process fight, and libgomp hangs after fork.
 #pragma once
 
 #include <stdint.h>
