@@ -86,12 +86,13 @@ class Backward {
     void steps(int64_t begin, int64_t end) {
         const int64_t kc = (end - begin) * p_.batch;
         const int64_t hidden_tiles = hidden_.tiles(kernel_), input_tiles = inputs_.tiles(kernel_);
-        parallel_for(tiles_.count() + hidden_tiles + input_tiles, p_.threads, [&](int64_t task) {
-            if (task < tiles_.count()) return sweep(task, begin, end);
-            task -= tiles_.count();
-            if (task < hidden_tiles) return pack_hidden(task, begin, kc);
-            pack_inputs(task - hidden_tiles, begin, kc);
-        });
+        parallel_for(
+            tiles_.count(), [&](int64_t tile) { sweep(tile, begin, end); }, hidden_tiles + input_tiles,
+            [&](int64_t tile) {
+                if (tile < hidden_tiles) return pack_hidden(tile, begin, kc);
+                pack_inputs(tile - hidden_tiles, begin, kc);
+            },
+            p_.threads);
         const int64_t panels = ceil_div(p_.hidden, kernel_.gemm_columns);
         parallel_for((hidden_tiles + input_tiles) * panels, p_.threads, [&](int64_t task) {
             const int64_t tile = task / panels;

@@ -23,6 +23,45 @@ void parallel_for(int64_t n_tiles, int threads, F&& f) {
     run_tiles(n_tiles, threads, [](void* context, int64_t tile) { (*static_cast<F*>(context))(tile); }, &f);
 }
 
+// Two kinds of tasks as one job: every thread begins with its share of the first kind, to which long tasks belong, and goes on
+// to its share of the second, short ones that even out the end.
+class TwoKinds {
+   public:
+    TwoKinds(int64_t n_first, int64_t n_second, int threads)
+        : n_first_(n_first), n_(n_first + n_second), threads_(threads > 0 ? threads : max_threads()) {
+        if (threads_ > n_) threads_ = n_;
+    }
+    int64_t tasks() const { return n_; }
+
+    // The place of `task` among those of its kind.
+    struct Task {
+        bool first;
+        int64_t index;
+    };
+    Task operator[](int64_t task) const {
+        const int64_t thread = ((task + 1) * threads_ - 1) / n_;  // whose range in run_tiles it is
+        const int64_t begin = thread * n_ / threads_, before = first_kind(begin);
+        const int64_t after = first_kind((thread + 1) * n_ / threads_);
+        if (task - begin < after - before) return {true, before + task - begin};
+        return {false, task - after};
+    }
+
+   private:
+    // How many of the first kind are among the first `tasks` where they are spread evenly.
+    int64_t first_kind(int64_t tasks) const { return (tasks * n_first_ + n_ - 1) / n_; }
+
+    int64_t n_first_, n_, threads_;
+};
+
+template <class F, class G>
+void parallel_for(int64_t n_first, F&& first, int64_t n_second, G&& second, int threads) {
+    const TwoKinds kinds(n_first, n_second, threads);
+    parallel_for(kinds.tasks(), threads, [&](int64_t i) {
+        const TwoKinds::Task task = kinds[i];
+        task.first ? first(task.index) : second(task.index);
+    });
+}
+
 // The tasks of one or of two independent jobs, which have tasks() and run(task).
 template <class Job>
 void parallel_run(const Job& job, int threads) {
@@ -31,8 +70,7 @@ void parallel_run(const Job& job, int threads) {
 
 template <class A, class B>
 void parallel_run(const A& a, const B& b, int threads) {
-    const int64_t n = a.tasks();
-    parallel_for(n + b.tasks(), threads, [&](int64_t task) { task < n ? a.run(task) : b.run(task - n); });
+    parallel_for(a.tasks(), [&](int64_t task) { a.run(task); }, b.tasks(), [&](int64_t task) { b.run(task); }, threads);
 }
 
 }  // namespace hc

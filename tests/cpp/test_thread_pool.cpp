@@ -1,6 +1,8 @@
-// Where sleeping threads are woken: what may be decided without the clock. Of the pool, tests/test_threads_fork.py.
-#include "cpu/placement.h"
+// The thread pool inside: which thread begins with which tasks, and where sleeping threads are woken, as far as that may be
+// told without a clock. As its users meet it: tests/test_threads_fork.py.
+#include "cpu/thread_pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -8,8 +10,46 @@
 #include <vector>
 
 #include "check.h"
+#include "cpu/placement.h"
 
 namespace {
+
+void test_two_kinds_of_tasks() {
+    for (int threads = 1; threads <= 7; ++threads)
+        for (int64_t n_first = 0; n_first <= 12; ++n_first)
+            for (int64_t n_second = n_first == 0; n_second <= 12; ++n_second) {
+                const hc::TwoKinds kinds(n_first, n_second, threads);
+                const int64_t n = kinds.tasks(), used = std::min<int64_t>(threads, n);
+                CHECK(n == n_first + n_second);
+                int64_t next_first = 0, next_second = 0, least = n, most = 0;
+                for (int64_t t = 0; t < used; ++t) {
+                    const int64_t before = next_first;
+                    bool second = false;
+                    for (int64_t i = t * n / used; i < (t + 1) * n / used; ++i) {  // a thread's own range
+                        const hc::TwoKinds::Task task = kinds[i];
+                        CHECK(!(second && task.first));  // the first kind comes first
+                        CHECK(task.index == (task.first ? next_first : next_second));
+                        ++(task.first ? next_first : next_second);
+                        second = !task.first;
+                    }
+                    least = std::min(least, next_first - before);
+                    most = std::max(most, next_first - before);
+                }
+                CHECK(next_first == n_first && next_second == n_second);
+                CHECK(most - least <= (n % used ? 2 : 1));
+            }
+}
+
+void test_two_kinds_are_all_run() {
+    for (const int threads : {1, 2, 3, 8}) {
+        std::vector<std::atomic<int>> first(7), second(30);
+        hc::parallel_for(
+            7, [&](int64_t i) { ++first[static_cast<size_t>(i)]; }, 30,
+            [&](int64_t i) { ++second[static_cast<size_t>(i)]; }, threads);
+        for (const auto& runs : first) CHECK(runs == 1);
+        for (const auto& runs : second) CHECK(runs == 1);
+    }
+}
 
 #if defined(__linux__)
 std::vector<int> processors_of(int64_t thread) {
@@ -62,7 +102,7 @@ class Sleeper {
 void test_threads_keep_clear_of_each_other() {
     const std::vector<int> all = processors_of(hc::current_thread());
     if (all.size() < 2) {
-        std::puts("SKIPPED test_placement: one processor");
+        std::puts("SKIPPED where threads are woken: one processor");
         return;
     }
     Sleeper first, second, third;
@@ -115,6 +155,8 @@ void test_more_threads_than_are_moved() {
 }  // namespace
 
 int main() {
+    test_two_kinds_of_tasks();
+    test_two_kinds_are_all_run();
 #if defined(__linux__)
     test_threads_keep_clear_of_each_other();
     test_more_threads_than_are_moved();
