@@ -11,6 +11,7 @@ from quick import check_quick
 
 import hintoncore as hc
 from hintoncore.experiments import _family_trees as trees
+from hintoncore.experiments import family_trees
 from hintoncore.experiments._family_tree_nets import Nets
 
 
@@ -99,6 +100,14 @@ def test_noise_is_gaussian_and_only_asked_for() -> None:
     assert abs(noise.mean()) < 6 * 1.5 / np.sqrt(n)
     assert abs(noise.var() / 1.5**2 - 1) < 6 * np.sqrt(2 / n)
     assert not np.array_equal(nets._units(total, 1.5), states)
+
+
+def test_every_question_is_held_out_once_in_an_order() -> None:
+    orders = [[family_trees._held_out(26 * order + group, 104) for group in range(26)] for order in range(2)]
+    for groups in orders:
+        assert all(len(group) == 4 for group in groups)
+        np.testing.assert_array_equal(np.sort(np.concatenate(groups)), np.arange(104))
+    assert not np.array_equal(orders[0], orders[1])
 
 
 def test_quick(tmp_path: Path) -> None:

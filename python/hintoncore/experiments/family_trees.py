@@ -11,7 +11,9 @@ well separated values (as in Salakhutdinov and Hinton 2009, Semantic hashing) an
 learn, different in initial weights and noise alone; the one with the lowest penalised loss on what it learned answers,
 and beside it the best four together, by the mean of their probabilities. A question counts as answered when the persons
 with the highest probabilities, as many as there are right ones, are the right ones. The held-out questions are used in
-no way before that.
+no way before that. The splits are the groups of four that a random order of the 104 questions falls into, so that every
+question is asked once: what nets find out depends on the question and little on the rest. (Over 40 splits drawn apart
+from each other the best net answered 3.45: 24 of their 160 questions were the hard ones that follow, 18 are due.)
 
 What the nets do not find out is nearly always whom someone of the second generation married: the codes of a person who
 asks and of one who is the answer are learned apart, so that "Margaret has-husband Arthur" says nothing of the reverse.
@@ -98,6 +100,14 @@ def _probe(codes: NDArray[Any], classes: NDArray[np.intp]) -> float:
     return float(100 * np.mean(model.forward(x).argmax(axis=1) == classes))
 
 
+def _held_out(seed: int, questions: int) -> NDArray[np.intp]:
+    """One of the groups of four that a random order of the questions falls into; 26 seeds in turn are all of them."""
+    from hintoncore import Generator
+
+    order, group = divmod(seed, questions // HELD_OUT)
+    return np.sort(Generator(order).permutation(questions)[group * HELD_OUT :][:HELD_OUT])
+
+
 def run(run: Run) -> dict[str, float]:
     """One random split: the committee's answers to the four held-out questions, and what is in the vectors."""
     import hintoncore as hc
@@ -105,7 +115,7 @@ def run(run: Run) -> dict[str, float]:
     known = questions()
     settings = Settings(sweeps=4000, nets=6, voters=2) if run.quick else Settings()
     rng = hc.Generator(run.seed)
-    held_out = np.sort(rng.permutation(len(known.answers))[:HELD_OUT])
+    held_out = _held_out(run.seed, len(known.answers))
     learned = np.setdiff1d(np.arange(len(known.answers)), held_out)
     target = (known.answers / known.answers.sum(axis=1, keepdims=True)).astype(np.float32)
     nets = Nets(settings.nets, rng)
@@ -151,7 +161,7 @@ EXPERIMENT = Experiment(
     figures=(
         Figure(
             "held_out_single",
-            "held-out questions of 4 answered by the best net of 96 in training, a random split a seed",
+            "held-out questions of 4 answered by the best net of 96 in training; each of the 104 is held out once",
             unit="of 4",
             better="higher",
             target=3.5,
@@ -189,5 +199,5 @@ EXPERIMENT = Experiment(
         ),
     ),
     run=run,
-    seeds=40,
+    seeds=26,
 )
