@@ -73,6 +73,7 @@ struct Pool {
     }
 
     void worker(int index) {
+        const int64_t thread = current_thread();
         uint64_t seen = 0;  // generation last served
         for (;;) {
             uint64_t g = gate.load(std::memory_order_acquire);
@@ -95,7 +96,7 @@ struct Pool {
             if (ready) continue;
             std::unique_lock<std::mutex> lock(sleep_mutex);
             sleepers.fetch_add(1, std::memory_order_seq_cst);
-            beds[static_cast<size_t>(index)] = {current_thread(), current_processor()};
+            beds[static_cast<size_t>(index)] = {thread, current_processor()};
             wake.wait(lock, [&] {
                 const uint64_t now = gate.load(std::memory_order_seq_cst);
                 return stop || ((now & kOpen) && (now >> 32) != seen);
@@ -126,8 +127,8 @@ struct Pool {
         wanted = threads - 1;
         if (static_cast<int>(ranges.size()) < threads) ranges = std::vector<Range>(static_cast<size_t>(threads));
         for (int t = 0; t < threads; ++t) {
-            ranges[static_cast<size_t>(t)].next.store(t * tiles / threads, std::memory_order_relaxed);
-            ranges[static_cast<size_t>(t)].end = (t + 1) * tiles / threads;
+            ranges[static_cast<size_t>(t)].next.store(first_task(t, tiles, threads), std::memory_order_relaxed);
+            ranges[static_cast<size_t>(t)].end = first_task(t + 1, tiles, threads);
         }
         if (static_cast<int>(workers.size()) < wanted) {
             std::lock_guard<std::mutex> lock(sleep_mutex);

@@ -23,6 +23,9 @@ void parallel_for(int64_t n_tiles, int threads, F&& f) {
     run_tiles(n_tiles, threads, [](void* context, int64_t tile) { (*static_cast<F*>(context))(tile); }, &f);
 }
 
+// The first task of thread t's own range, of threads that share n.
+constexpr int64_t first_task(int64_t thread, int64_t n, int64_t threads) { return thread * n / threads; }
+
 // Two kinds of tasks as one job: every thread begins with its share of the first kind, to which long tasks belong, and goes on
 // to its share of the second, short ones that even out the end.
 class TwoKinds {
@@ -39,9 +42,9 @@ class TwoKinds {
         int64_t index;
     };
     Task operator[](int64_t task) const {
-        const int64_t thread = ((task + 1) * threads_ - 1) / n_;  // whose range in run_tiles it is
-        const int64_t begin = thread * n_ / threads_, before = first_kind(begin);
-        const int64_t after = first_kind((thread + 1) * n_ / threads_);
+        const int64_t thread = ((task + 1) * threads_ - 1) / n_;  // whose range it is
+        const int64_t begin = first_task(thread, n_, threads_), before = first_kind(begin);
+        const int64_t after = first_kind(first_task(thread + 1, n_, threads_));
         if (task - begin < after - before) return {true, before + task - begin};
         return {false, task - after};
     }
