@@ -22,17 +22,18 @@ def _model(seed: int = 0, **settings: Any) -> NPLM:
     return NPLM(WORDS, context=CONTEXT, n_features=5, n_hidden=7, rng=hc.Generator(seed), **settings)
 
 
-def _windows(n: int, seed: int = 0) -> NDArray[np.int32]:
-    """The last word is the first, or the one after it when the third is large."""
-    x = np.random.default_rng(seed).integers(0, WORDS, (n, CONTEXT))
-    return np.column_stack([x, (x[:, 0] + (x[:, 2] > WORDS // 2)) % WORDS]).astype(np.int32)
+def _windows(n: int, seed: int = 0, bag: int = 0) -> NDArray[np.int32]:
+    """The last word is the first of the context, or the one after it when the third is large."""
+    x = np.random.default_rng(seed).integers(0, WORDS, (n, bag + CONTEXT))
+    return np.column_stack([x, (x[:, bag] + (x[:, bag + 2] > WORDS // 2)) % WORDS]).astype(np.int32)
 
 
+@pytest.mark.parametrize("bag", [0, 4])
 @pytest.mark.parametrize("direct", [False, True])
-def test_gradients(direct: bool) -> None:
-    windows = _windows(20)
-    windows[:5, 0] = WORDS  # no word
-    model = _model(direct=direct, feature_dropout=0.2, hidden_dropout=0.3)
+def test_gradients(direct: bool, bag: int) -> None:
+    windows = _windows(20, bag=bag)
+    windows[:5, : bag + 1] = WORDS  # no word
+    model = _model(direct=direct, bag=bag, bag_features=3, feature_dropout=0.2, hidden_dropout=0.3)
     for value in model.parameters().values():  # the initial ones are too small to tell much
         value[...] = 0.3 * np.random.default_rng(1).standard_normal(value.shape)
     check = nn.check_gradients(model, windows[:, :-1], windows[:, -1], samples=30)
@@ -54,6 +55,40 @@ def test_it_is_the_formula_of_the_paper(direct: bool) -> None:
     np.testing.assert_allclose(model.log_prob(windows), log_prob, rtol=1e-5)
     assert model.perplexity(windows) == pytest.approx(np.exp(-log_prob.mean()), rel=1e-5)
     assert (u.shape[0] == 7) is not direct
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_the_bag_is_one_more_part_of_the_input(direct: bool) -> None:
+    bag = 4
+    model, windows = _model(direct=direct, bag=bag, bag_features=2), _windows(9, bag=bag)
+    windows[:3, :2] = WORDS  # no word
+    about, embedding, h, d, u, b = (value.astype(np.float64) for value in model.parameters().values())
+    there = windows[:, :bag, None] < WORDS
+    added = np.sum(about[np.where(there[..., 0], windows[:, :bag], 0)] * there, axis=1) / np.sqrt(there.sum(axis=1))
+    x = np.column_stack([added, embedding[windows[:, bag:-1]].reshape(9, -1)])
+    y = b + np.column_stack([np.tanh(d + x @ h), x][: 1 + direct]) @ u
+    log_prob = y[np.arange(9), windows[:, -1]] - np.log(np.exp(y).sum(axis=1))
+    np.testing.assert_allclose(model.log_prob(windows), log_prob, rtol=1e-5)
+    assert model.before == bag + CONTEXT
+    assert model.vectors.shape == (WORDS, 5)
+    assert _model(bag=bag).parameters()["0.0.w"].shape == (WORDS, 5)  # as wide as the others unless told
+
+
+def test_it_learns_from_the_bag() -> None:
+    draw = np.random.default_rng(3)
+    about = draw.integers(0, WORDS, 2000)  # what a text is about: a word of each bag, somewhere, and the last word
+    windows = _windows(2000, seed=4, bag=4)
+    windows[np.arange(2000), draw.integers(0, 4, 2000)] = about
+    windows[:, -1] = about
+    losses = {}
+    for bag in (0, 4):
+        model = _model(bag=bag, bag_features=8)
+        task = Supervised(model, windows[:, 4 - bag : -1], about, loss=WordCrossEntropy(), optimiser=nn.Adam(0.02))
+        trainer = Trainer(task, batch_size=50)
+        trainer.run(5)
+        losses[bag] = trainer.history[-1]["loss"]
+    assert losses[0] > 0.9 * np.log(WORDS)
+    assert losses[4] < 0.8 * np.log(WORDS)
 
 
 def test_log_prob_goes_through_many_windows_in_parts() -> None:
@@ -160,6 +195,10 @@ def test_bad_input_is_named() -> None:
             model.log_prob(np.full((1, CONTEXT + 1), word))
     with pytest.raises(ValueError, match="n_words"):
         NPLM(1, context=2, n_features=2, n_hidden=2, rng=0)
+    with pytest.raises(ValueError, match="bag"):
+        _model(bag=-1)
+    with pytest.raises(ValueError, match="n_features"):
+        _model(bag=3, bag_features=0)
     for name in ("context", "n_features", "n_hidden"):
         settings: dict[str, Any] = {"context": 2, "n_features": 2, "n_hidden": 2, name: 0}
         with pytest.raises(ValueError, match=r"context|n_features|n_in|n_out"):

@@ -49,18 +49,6 @@ def test_gradients_of_a_network(isa: str, activation: str) -> None:
         np.testing.assert_array_equal(value, before[name])
 
 
-def test_gradients_of_an_embedding(isa: str) -> None:
-    rng = hc.Generator(2)
-    model = nn.Sequential(
-        [nn.Embedding(6, 3, rng=rng, weights=nn.init.gaussian(1.0)), nn.Linear(12, 5, activation="tanh", rng=rng)]
-    )
-    index = np.random.default_rng(3).integers(0, 6, (7, 4))
-    check = nn.check_gradients(model, index, np.arange(7) % 5)
-    assert check.difference.keys() == model.parameters().keys()
-    assert check.largest_difference <= 1e-6
-    assert check.largest_kernel_error <= 1e-4
-
-
 @pytest.mark.parametrize("loss", [nn.SoftmaxCrossEntropy(), nn.MeanSquaredError(), nn.BinaryCrossEntropy()])
 def test_gradients_of_losses(isa: str, loss: nn.Loss) -> None:
     rng = hc.Generator(4)

@@ -24,9 +24,10 @@ from hintoncore.nn import init
 from hintoncore.nn.alignment import alignment, cosine
 from hintoncore.nn.coding import CodingPrior
 from hintoncore.nn.convolution import Conv2d, Flatten, MaxPool2d, Reshape
+from hintoncore.nn.embedding import Embedding, EmbeddingBag
 from hintoncore.nn.feedback import FeedbackNetwork
 from hintoncore.nn.gradient_check import GradientCheck, check_gradients
-from hintoncore.nn.layers import Dropout, Embedding, Layer, LayerNorm, Linear
+from hintoncore.nn.layers import Dropout, Layer, LayerNorm, Linear
 from hintoncore.nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from hintoncore.nn.maxout import Maxout
 from hintoncore.nn.network import Parallel, Sequential, load, save
@@ -43,6 +44,7 @@ __all__ = [
     "Conv2d",
     "Dropout",
     "Embedding",
+    "EmbeddingBag",
     "FeedbackNetwork",
     "Flatten",
     "GradientCheck",

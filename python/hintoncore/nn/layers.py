@@ -18,7 +18,7 @@ from hintoncore.generator import RngLike, as_generator
 from hintoncore.nn import _arithmetic, init
 from hintoncore.nn._arithmetic import Array
 
-__all__ = ["Dropout", "Embedding", "Layer", "LayerNorm", "Linear"]
+__all__ = ["Dropout", "Layer", "LayerNorm", "Linear"]
 
 Self = TypeVar("Self", bound="Layer")
 
@@ -281,52 +281,3 @@ class LayerNorm(Layer):
     def describe(self) -> dict[str, Any]:
         """Kind, size, epsilon."""
         return {**super().describe(), "n": self.n, "epsilon": self.epsilon}
-
-
-class Embedding(Layer):
-    """A vector for each symbol; those of a row of symbols are laid side by side.
-
-    Parameters
-    ----------
-    n_symbols, n_features : int
-    rng : Generator or int
-        Of the initial vectors.
-    weights : initialiser
-        Normal with standard deviation 0.01 unless given.
-
-    References
-    ----------
-    Hinton (1986), Learning distributed representations of concepts; Bengio, Ducharme, Vincent and Jauvin (2003), A
-    neural probabilistic language model.
-    """
-
-    def __init__(
-        self, n_symbols: int, n_features: int, *, rng: RngLike, weights: init.Initialiser | None = None
-    ) -> None:
-        super().__init__()
-        self.n_symbols, self.n_features = as_count(n_symbols, "n_symbols"), as_count(n_features, "n_features")
-        draw = weights or init.gaussian(0.01)
-        self._add("w", draw(self.n_symbols, self.n_features, as_generator(rng)))
-        self._index: Array | None = None
-
-    @property
-    def w(self) -> Array:
-        """Vectors, [n_symbols, n_features]."""
-        return self._parameters["w"]
-
-    def forward(self, x: Array, *, training: bool = False) -> Array:  # noqa: ARG002
-        """Vectors of symbols x, integers [B] or [B, T]: [B, T * n_features]."""
-        self._index = np.asarray(x)
-        return _arithmetic.embedding(self.w, self._index).reshape(len(self._index), -1)
-
-    def backward(self, dy: Array, *, input_gradient: bool = True) -> Array | None:  # noqa: ARG002
-        """Gradients from dy [B, T * n_features]; symbols have none, so it returns None."""
-        index = self._kept("_index")
-        gradient = self._gradients["w"]
-        gradient.fill(0)
-        _arithmetic.embedding_add(gradient, index, dy.reshape(*index.shape, self.n_features))
-        return None
-
-    def describe(self) -> dict[str, Any]:
-        """Kind and sizes."""
-        return {**super().describe(), "n_symbols": self.n_symbols, "n_features": self.n_features}
