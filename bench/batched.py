@@ -8,8 +8,9 @@ import numpy as np
 
 from .harness.cases import OURS, Case, Prepared, Request, Setup, within
 
-# Votes of capsules, heads of attention, and few large ones.
+# Poses and votes of capsules, heads of attention, and few large ones.
 _SHAPES = (
+    (16384, 4, 4, 4),
     (4096, 8, 8, 8),
     (1024, 16, 16, 16),
     (512, 32, 32, 32),

@@ -59,6 +59,20 @@ def test_integers_are_exact(isa: str, trans_a: bool, trans_b: bool) -> None:
         np.testing.assert_array_equal(found, expected, err_msg=f"{batch} {mnk}")
 
 
+@pytest.mark.parametrize(("trans_a", "trans_b"), TRANSPOSES)
+def test_many_small_ones(isa: str, trans_a: bool, trans_b: bool) -> None:
+    """One tile each and several, columns of all strips full or not, more than is transposed at a time, one shared."""
+    rng = np.random.default_rng(2)
+    shapes = [(1, 1, 1), (4, 4, 4), (8, 16, 8), (12, 12, 64), (16, 1, 8), (25, 70, 9), (6, 130, 11), (13, 48, 70)]
+    for (m, n, k), (left, right) in itertools.product(shapes, [((150,), (150,)), ((150,), ()), ((), (150,))]):
+        a, b = operands(rng, (left, right), (m, n, k), trans_a, trans_b)
+        out = np.full((152, m, n), np.nan, dtype=np.float32)
+        ops.batched_matmul(a, b, trans_a=trans_a, trans_b=trans_b, out=out[1:-1])
+        expected = ref.batched_matmul(a, b, trans_a=trans_a, trans_b=trans_b)
+        np.testing.assert_array_equal(out[1:-1], expected, err_msg=f"{m} x {n} x {k}")
+        assert np.isnan(out[[0, -1]]).all()
+
+
 def views(rng: np.random.Generator, batch: tuple[int, ...], rows: int, columns: int) -> dict[str, np.ndarray]:
     """Arrays [*batch, rows, columns] that lie in memory in all sorts of ways; NaN between their elements."""
 

@@ -53,12 +53,11 @@ void batched_matmul(const hc_batched_matmul_args& p) {
         one.m *= batch.size[batch.dims - 1];
         batch.drop_last();
     }
-    const auto multiply = [&](int64_t index, int threads) {
+    const auto at = [&](int64_t index) {
         Matmul q = one;
         q.a = p.a;
         q.b = p.b;
         q.c = p.out;
-        q.threads = threads;
         for (int d = batch.dims - 1; d >= 0; --d) {
             const int64_t i = index % batch.size[d];
             index /= batch.size[d];
@@ -66,6 +65,11 @@ void batched_matmul(const hc_batched_matmul_args& p) {
             q.b += i * batch.b[d];
             q.c += i * batch.out[d];
         }
+        return q;
+    };
+    const auto multiply = [&](int64_t index, int threads) {
+        Matmul q = at(index);
+        q.threads = threads;
         matmul(q);
     };
     const double products = static_cast<double>(one.m) * static_cast<double>(one.n) * static_cast<double>(one.k);
@@ -76,8 +80,17 @@ void batched_matmul(const hc_batched_matmul_args& p) {
         return;
     }
     const int64_t share = std::max<int64_t>(static_cast<int64_t>(kTaskProducts / products), 1);
+    const bool small = is_small(one) && batch.dims;
+    const int inner = batch.dims - 1;
     parallel_for(ceil_div(batch.count, share), threads, [&](int64_t task) {
-        for (int64_t i = task * share; i < std::min((task + 1) * share, batch.count); ++i) multiply(i, 1);
+        const int64_t end = std::min((task + 1) * share, batch.count);
+        for (int64_t i = task * share, run; i < end; i += run) {
+            run = small ? std::min(batch.size[inner] - i % batch.size[inner], end - i) : 1;
+            if (small)
+                small_matmuls(at(i), run, batch.a[inner], batch.b[inner], batch.out[inner]);
+            else
+                multiply(i, 1);
+        }
     });
 }
 

@@ -20,6 +20,7 @@ constexpr int kRowUnroll = HC_ROW_UNROLL;
 #include "math-inl.h"
 #include "elementwise-inl.h"
 #include "gemm-inl.h"
+#include "gemm_small-inl.h"
 #include "conv-inl.h"
 #include "rnn-inl.h"
 #include "softmax-inl.h"

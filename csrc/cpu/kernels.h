@@ -413,6 +413,23 @@ struct GemmBlockArgs {
     const float* row_bias;  // of the rows of C; null: none
 };
 
+// Small products C = A B of `count` matrices, K in one block. Element (i, k) of A at a[i * a_row + k * a_column]; (k, j) of B
+// at b[k * b_stride + j], or b[j * b_stride + k] when transposed; (i, j) of C at c[i * c_stride + j]; those of the next
+// matrix a_next, b_next and c_next further.
+struct GemmSmallArgs {
+    int64_t count, m, n, k;
+    const float* a;
+    ptrdiff_t a_row, a_column, a_next;
+    const float* b;
+    ptrdiff_t b_stride, b_next;
+    int b_transposed;
+    float* c;
+    ptrdiff_t c_stride, c_next;
+    // For a transposed B: floats for at least one matrix, its columns rounded up to a whole number of vectors.
+    float* scratch;
+    int64_t scratch_floats;
+};
+
 // C = activation(alpha * (the n_blocks products of K blocks, added in order) + bias); without `finish` the sum alone.
 struct GemmSumArgs {
     const float* blocks;  // [n_blocks][rows, columns], block_stride apart

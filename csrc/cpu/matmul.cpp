@@ -11,6 +11,18 @@ constexpr int64_t kPackedFloats = 4 << 20;    // of B, packed at a time
 constexpr int64_t kSerialProducts = 1 << 18;  // fewer multiply-adds than waking another thread is worth
 constexpr int64_t kPackRows = 32;             // of B, packed by one task
 
+// Small products: multiply-adds; floats of B, which is read from where it lies; and of A, where the columns are few and
+// most lanes idle.
+constexpr int64_t kSmallProducts = 1 << 22, kSmallB = 3 << 12, kSmallIdle = 1 << 12;
+constexpr int64_t kFewRows = 3;
+constexpr int64_t kSmallScratch = 1 << 12;  // floats of transposed B at a time
+
+// Whether the lanes had better lie along the rows of C: its columns would leave most of them idle.
+bool few_columns(const KernelTable& kernel, const Matmul& p) { return p.n < kernel.lanes / 2 && p.m > p.n; }
+
+// A single column, and C^T, a row, lies in memory as C does.
+bool is_column(const Matmul& p) { return p.n == 1 && p.ldc == 1; }
+
 // Both operands as they are stored.
 struct Stored {
     const KernelTable& kernel;
@@ -80,10 +92,61 @@ struct Stored {
 
 }  // namespace
 
+bool is_small(const Matmul& p) {
+    const KernelTable& kernel = kernels();
+    if (p.bias || p.alpha != 1.0f || p.activation != HC_ACTIVATION_NONE || p.k > kGemmDepth) return false;
+    // So few rows read B once, wherever it is; for more columns gemm_block has tiles of its own.
+    if (p.m <= kFewRows && !p.trans_b) return p.n < 8 * kernel.lanes;
+    if (p.m <= kFewRows) return p.n < 4 * kernel.lanes && p.k * p.n <= kSmallB;
+    if (p.k * p.n > kSmallB || p.m * p.k * p.n > kSmallProducts) return false;
+    return !few_columns(kernel, p) || p.m * p.k <= kSmallIdle || (is_column(p) && p.trans_a);
+}
+
+void small_matmuls(const Matmul& p, int64_t count, ptrdiff_t a_next, ptrdiff_t b_next, ptrdiff_t c_next) {
+    const KernelTable& kernel = kernels();
+    GemmSmallArgs g{};
+    g.count = count;
+    g.k = p.k;
+    g.c = p.c;
+    g.c_next = c_next;
+    if (is_column(p)) {
+        g.m = 1;
+        g.n = p.m;
+        g.a = p.b;
+        g.a_column = p.trans_b ? 1 : p.ldb;
+        g.a_next = b_next;
+        g.b = p.a;
+        g.b_stride = p.lda;
+        g.b_transposed = !p.trans_a;
+        g.b_next = a_next;
+    } else {
+        g.m = p.m;
+        g.n = p.n;
+        g.a = p.a;
+        g.a_row = p.trans_a ? 1 : p.lda;
+        g.a_column = p.trans_a ? p.lda : 1;
+        g.a_next = a_next;
+        g.b = p.b;
+        g.b_stride = p.ldb;
+        g.b_transposed = p.trans_b;
+        g.b_next = b_next;
+        g.c_stride = p.ldc;
+    }
+    Workspace workspace;
+    if (g.b_transposed) {
+        g.scratch_floats = std::max(kSmallScratch, ceil_div(g.n, kernel.lanes) * kernel.lanes * g.k);
+        g.scratch = workspace.take<float>(g.scratch_floats);
+    }
+    kernel.gemm_small(&g);
+}
+
 void matmul(const Matmul& given) {
     const KernelTable& kernel = kernels();
-    // Few columns would leave most lanes idle: then C^T = B^T A^T, with the lanes along the rows of C.
-    const bool swapped = given.n < kernel.lanes / 2 && given.m > given.n;
+    const double products = static_cast<double>(given.m) * static_cast<double>(given.n) * static_cast<double>(given.k);
+    const int threads = products < kSerialProducts ? 1 : given.threads > 0 ? given.threads : max_threads();
+    if (threads == 1 && is_small(given)) return small_matmuls(given, 1, 0, 0, 0);
+    // C^T = B^T A^T.
+    const bool swapped = few_columns(kernel, given);
     Matmul p = given;
     if (swapped) {
         std::swap(p.m, p.n);
@@ -92,8 +155,6 @@ void matmul(const Matmul& given) {
         p.trans_a = !given.trans_b;
         p.trans_b = !given.trans_a;
     }
-    const double products = static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
-    const int threads = products < kSerialProducts ? 1 : p.threads > 0 ? p.threads : max_threads();
     GemmOutput output{p.c, p.ldc};
     output.transposed = swapped;
     output.bias = p.bias;

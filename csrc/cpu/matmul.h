@@ -1,6 +1,7 @@
 // General float32 matrix product on the host.
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "hintoncore/hintoncore.h"
@@ -25,5 +26,11 @@ struct Matmul {
 
 // Every element is summed over k in an order that depends on k alone. c must not overlap a, b or bias.
 void matmul(const Matmul& p);
+
+// Whether the product is so small that it is best done on the calling thread, by the kernel for small ones.
+bool is_small(const Matmul& p);
+
+// `count` small products on the calling thread: of the next matrices a_next, b_next and c_next floats further.
+void small_matmuls(const Matmul& p, int64_t count, ptrdiff_t a_next, ptrdiff_t b_next, ptrdiff_t c_next);
 
 }  // namespace hc
