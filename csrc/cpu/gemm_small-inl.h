@@ -122,6 +122,10 @@ static void gemm_small_run(const GemmSmallArgs* g, int64_t first, int64_t count,
             for (int64_t i = 0; i < n_tiles; ++i) {
                 const int64_t row = gemm_tile_row(g->m, n_tiles, i);
                 o.a = a + row * g->a_row;
+                if (together == 1 && i + 1 < n_tiles)  // fetched ahead
+                    o.a_next = (gemm_tile_row(g->m, n_tiles, i + 1) - row) * g->a_row;
+                else
+                    o.a_next = g->a_next;
                 o.c = c + row * g->c_stride + column;
                 tiles[gemm_tile_row(g->m, n_tiles, i + 1) - row](&o);
             }

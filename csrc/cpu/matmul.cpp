@@ -11,9 +11,9 @@ constexpr int64_t kPackedFloats = 4 << 20;    // of B, packed at a time
 constexpr int64_t kSerialProducts = 1 << 18;  // fewer multiply-adds than waking another thread is worth
 constexpr int64_t kPackRows = 32;             // of B, packed by one task
 
-// Small products: multiply-adds; floats of B, which is read from where it lies; and of A, where the columns are few and
-// most lanes idle.
-constexpr int64_t kSmallProducts = 1 << 22, kSmallB = 3 << 12, kSmallIdle = 1 << 12;
+// Products whose operands are not packed: floats of B, which is read again and again, and of A, where the columns are few
+// and most lanes idle; multiply-adds of a task.
+constexpr int64_t kSmallB = 3 << 12, kSmallIdle = 1 << 12, kSmallTask = 1 << 18;
 constexpr int64_t kFewRows = 3;
 constexpr int64_t kSmallScratch = 1 << 12;  // floats of transposed B at a time
 
@@ -98,7 +98,7 @@ bool is_small(const Matmul& p) {
     // So few rows read B once, wherever it is; for more columns gemm_block has tiles of its own.
     if (p.m <= kFewRows && !p.trans_b) return p.n < 8 * kernel.lanes;
     if (p.m <= kFewRows) return p.n < 4 * kernel.lanes && p.k * p.n <= kSmallB;
-    if (p.k * p.n > kSmallB || p.m * p.k * p.n > kSmallProducts) return false;
+    if (p.k * p.n > kSmallB) return false;
     return !few_columns(kernel, p) || p.m * p.k <= kSmallIdle || (is_column(p) && p.trans_a);
 }
 
@@ -140,11 +140,27 @@ void small_matmuls(const Matmul& p, int64_t count, ptrdiff_t a_next, ptrdiff_t b
     kernel.gemm_small(&g);
 }
 
+// Ranges of rows are the tasks.
+static void small_matmul(const Matmul& p, double products, int threads) {
+    const int64_t most = p.trans_b ? threads : threads * 4;  // each transposes all of B
+    int64_t tasks = std::min({static_cast<int64_t>(products / kSmallTask), most, p.m});
+    if (tasks > threads) tasks -= tasks % threads;
+    if (tasks <= 1) return small_matmuls(p, 1, 0, 0, 0);
+    parallel_for(tasks, threads, [&](int64_t task) {
+        const int64_t row = p.m * task / tasks;
+        Matmul part = p;
+        part.m = p.m * (task + 1) / tasks - row;
+        part.a += p.trans_a ? row : row * p.lda;
+        part.c += row * p.ldc;
+        small_matmuls(part, 1, 0, 0, 0);
+    });
+}
+
 void matmul(const Matmul& given) {
     const KernelTable& kernel = kernels();
     const double products = static_cast<double>(given.m) * static_cast<double>(given.n) * static_cast<double>(given.k);
     const int threads = products < kSerialProducts ? 1 : given.threads > 0 ? given.threads : max_threads();
-    if (threads == 1 && is_small(given)) return small_matmuls(given, 1, 0, 0, 0);
+    if (is_small(given)) return small_matmul(given, products, threads);
     // C^T = B^T A^T.
     const bool swapped = few_columns(kernel, given);
     Matmul p = given;

@@ -27,7 +27,7 @@ struct Matmul {
 // Every element is summed over k in an order that depends on k alone. c must not overlap a, b or bias.
 void matmul(const Matmul& p);
 
-// Whether the product is so small that it is best done on the calling thread, by the kernel for small ones.
+// Whether B is so small that the operands are best left where they lie.
 bool is_small(const Matmul& p);
 
 // `count` small products on the calling thread: of the next matrices a_next, b_next and c_next floats further.
