@@ -113,16 +113,20 @@ def test_reference_gradients_are_central_differences(activation: str) -> None:
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_bits_do_not_depend_on_threads(isa: str, set_threads: SetThreads, activation: str) -> None:
-    x, w, b, dy = layer(7, 1100, 70, 300)
-    results = []
-    for threads in (1, 2, 3, 8):
-        set_threads(threads)
-        y = ops.linear(x, w, b, activation=activation)
-        results.append((y, *ops.linear_backward(x, w, y, dy, activation=activation)))
-    for other in results[1:]:
-        for one, two in zip(results[0], other, strict=True):
-            np.testing.assert_array_equal(one, two)
+def test_bits_do_not_depend_on_threads_or_layout(isa: str, set_threads: SetThreads, activation: str) -> None:
+    for n_out in (300, 30):  # a packed and a small matrix of weights
+        x, w, b, dy = layer(7, 1100, 70, n_out)
+        results = []
+        for threads in (1, 2, 3, 8):
+            set_threads(threads)
+            y = ops.linear(x, w, b, activation=activation)
+            results.append((y, *ops.linear_backward(x, w, y, dy, activation=activation)))
+        for other in results[1:]:
+            for one, two in zip(results[0], other, strict=True):
+                np.testing.assert_array_equal(one, two)
+        some = np.ascontiguousarray(w[:, :20])  # columns of the packed, by the kernel for small ones
+        found = ops.linear(x[:50], some, b[:20], activation=activation)
+        np.testing.assert_array_equal(found, results[0][0][:50, :20])
 
 
 def test_out_and_conversion(isa: str) -> None:

@@ -101,11 +101,11 @@ def test_more_of_b_than_is_packed_at_a_time(isa: str, set_threads: SetThreads) -
 
 @pytest.mark.parametrize(("trans_a", "trans_b"), TRANSPOSES)
 def test_bits_do_not_depend_on_threads(isa: str, set_threads: SetThreads, trans_a: bool, trans_b: bool) -> None:
-    """Panels packed one and several at a time, K blocks shared out, C as it lies and transposed."""
+    """Panels packed one and several at a time, K blocks shared out, C as it lies and transposed, small products."""
     rng = np.random.default_rng(4)
     for m, n, k in [
         (128, 160, 300), (300, 70, 1100), (12, 900, 200), (900, 3, 200), (1, 2000, 300), (20, 3001, 40),
-        (130, 90, 8200), (250, 3, 8200),
+        (130, 90, 8200), (250, 3, 8200), (100, 100, 100), (3001, 30, 33),
     ]:  # fmt: skip
         a, b = operands(rng, m, n, k, trans_a, trans_b, integers=False)
         results = []

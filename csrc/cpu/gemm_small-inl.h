@@ -133,7 +133,7 @@ static void gemm_small_run(const GemmSmallArgs* g, int64_t first, int64_t count,
     }
 }
 
-static void gemm_small(const GemmSmallArgs* g) {
+static void gemm_small_products(const GemmSmallArgs* g) {
     if (!g->b_transposed) return gemm_small_run(g, 0, g->count, g->b, g->b_stride, g->b_next);
     const int64_t width = (g->n + kLanes - 1) / kLanes * kLanes, floats = width * g->k;
     const bool shared = g->b_next == 0;
@@ -148,4 +148,14 @@ static void gemm_small(const GemmSmallArgs* g) {
             }
         gemm_small_run(g, first, count, g->scratch, width, shared ? 0 : floats);
     }
+}
+
+static void gemm_small(const GemmSmallArgs* g) {
+    gemm_small_products(g);
+    if (!g->finish) return;
+    GemmBlockArgs finish{};
+    finish.c_stride = g->c_stride;
+    finish.alpha = g->alpha;
+    finish.activation = g->activation;
+    gemm_finish(&finish, g->c, g->m, g->n, g->bias, nullptr);
 }

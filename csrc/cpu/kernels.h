@@ -428,6 +428,10 @@ struct GemmSmallArgs {
     // For a transposed B: floats for at least one matrix, its columns rounded up to a whole number of vectors.
     float* scratch;
     int64_t scratch_floats;
+    int finish;  // of a single product: C = activation(alpha * C + bias)
+    float alpha;
+    const float* bias;  // [n]; null: none
+    int activation;     // hc_activation
 };
 
 // C = activation(alpha * (the n_blocks products of K blocks, added in order) + bias); without `finish` the sum alone.

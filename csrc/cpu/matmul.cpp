@@ -20,6 +20,8 @@ constexpr int64_t kSmallScratch = 1 << 12;  // floats of transposed B at a time
 // Whether the lanes had better lie along the rows of C: its columns would leave most of them idle.
 bool few_columns(const KernelTable& kernel, const Matmul& p) { return p.n < kernel.lanes / 2 && p.m > p.n; }
 
+bool finishes(const Matmul& p) { return p.bias || p.alpha != 1.0f || p.activation != HC_ACTIVATION_NONE; }
+
 // A single column, and C^T, a row, lies in memory as C does.
 bool is_column(const Matmul& p) { return p.n == 1 && p.ldc == 1; }
 
@@ -94,7 +96,7 @@ struct Stored {
 
 bool is_small(const Matmul& p) {
     const KernelTable& kernel = kernels();
-    if (p.bias || p.alpha != 1.0f || p.activation != HC_ACTIVATION_NONE || p.k > kGemmDepth) return false;
+    if (p.k > kGemmDepth || (finishes(p) && is_column(p))) return false;
     // So few rows read B once, wherever it is; for more columns gemm_block has tiles of its own.
     if (p.m <= kFewRows && !p.trans_b) return p.n < 8 * kernel.lanes;
     if (p.m <= kFewRows) return p.n < 4 * kernel.lanes && p.k * p.n <= kSmallB;
@@ -109,6 +111,10 @@ void small_matmuls(const Matmul& p, int64_t count, ptrdiff_t a_next, ptrdiff_t b
     g.k = p.k;
     g.c = p.c;
     g.c_next = c_next;
+    g.finish = finishes(p);
+    g.alpha = p.alpha;
+    g.bias = p.bias;
+    g.activation = p.activation;
     if (is_column(p)) {
         g.m = 1;
         g.n = p.m;

@@ -30,7 +30,8 @@ void matmul(const Matmul& p);
 // Whether B is so small that the operands are best left where they lie.
 bool is_small(const Matmul& p);
 
-// `count` small products on the calling thread: of the next matrices a_next, b_next and c_next floats further.
+// `count` small products on the calling thread: of the next matrices a_next, b_next and c_next floats further. Bias, alpha and
+// activation are those of a single one.
 void small_matmuls(const Matmul& p, int64_t count, ptrdiff_t a_next, ptrdiff_t b_next, ptrdiff_t c_next);
 
 }  // namespace hc
