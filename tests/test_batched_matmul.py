@@ -99,7 +99,7 @@ def views(rng: np.random.Generator, batch: tuple[int, ...], rows: int, columns: 
 @pytest.mark.parametrize(("trans_a", "trans_b"), TRANSPOSES)
 def test_views_are_read_as_they_lie(isa: str, trans_a: bool, trans_b: bool) -> None:
     rng = np.random.default_rng(2)
-    for m, n, k in [(5, 9, 6), (30, 3, 18), (2, 40, 7)]:
+    for m, n, k in [(5, 9, 6), (30, 3, 18), (2, 40, 7), (20, 1, 9)]:
         many_a = views(rng, (3,), *((k, m) if trans_a else (m, k)))
         many_b = views(rng, (2, 3), *((n, k) if trans_b else (k, n)))
         for (one, a), (two, b) in itertools.product(many_a.items(), many_b.items()):
@@ -126,7 +126,7 @@ def test_views_that_fit_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("layout", ["rows apart", "inside", "transposed", "transposed apart", "rows backwards"])
 def test_out_may_be_a_view(isa: str, layout: str) -> None:
     rng = np.random.default_rng(4)
-    for m, n, k in [(5, 9, 6), (30, 3, 18), (2, 40, 7)]:
+    for m, n, k in [(5, 9, 6), (30, 3, 18), (2, 40, 7), (20, 1, 9)]:
         a, b = integers(rng, 3, m, k), integers(rng, 3, k, n)
         out = views(rng, (3,), m, n)[layout]
         base: Any = out.base
