@@ -80,7 +80,7 @@ void batched_matmul(const hc_batched_matmul_args& p) {
         return;
     }
     const int64_t share = std::max<int64_t>(static_cast<int64_t>(kTaskProducts / products), 1);
-    const bool small = is_small(one) && batch.dims;
+    const bool small = is_small(one) && batch.dims;  // then those along the last dimension go in one call
     const int inner = batch.dims - 1;
     parallel_for(ceil_div(batch.count, share), threads, [&](int64_t task) {
         const int64_t end = std::min((task + 1) * share, batch.count);

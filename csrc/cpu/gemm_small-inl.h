@@ -90,7 +90,6 @@ static_assert(kSmallVectors == 4, "tiles of each number of vectors");
 static void gemm_small_run(const GemmSmallArgs* g, int64_t first, int64_t count, const float* b, ptrdiff_t b_row,
                            ptrdiff_t b_next) {
     SmallTile o{};
-    o.count = count;
     o.k = g->k;
     o.a_row = g->a_row;
     o.a_column = g->a_column;
