@@ -10,7 +10,7 @@ import pytest
 from quick import check_quick
 
 from hintoncore.datasets import TextData, TextPart
-from hintoncore.experiments._language import Windows, mixing_weight, rivals
+from hintoncore.experiments._language import Windows, cache, mixing_weight, rivals
 
 
 def _data() -> TextData:
@@ -48,9 +48,16 @@ def test_the_mixing_weight_makes_the_words_most_likely() -> None:
     assert mixing_weight(p, p / 2) > 0.99
 
 
+def test_a_cache_is_the_share_of_the_words_before() -> None:
+    windows = np.array([[3, 1, 3, 3], [5, 5, 2, 2], [5, 5, 5, 0], [0, 1, 2, 4]])
+    np.testing.assert_array_equal(cache(windows, 5), [2 / 3, 1, 0, 0])
+
+
 def test_quick(tmp_path: Path) -> None:
     report = check_quick("word-embeddings", tmp_path)
     details = json.loads((tmp_path / "seed-0" / "figures.json").read_text(encoding="utf-8"))["details"]["hinton-4gram"]
     assert report["quick"]
     assert 0 < details["weight_of_the_net_in_the_mixture"]["trigram"] < 1
-    assert details["test_perplexity"]["net and trigram"] < details["test_perplexity"]["net"]
+    found = details["test_perplexity"]
+    assert found["net and trigram"] < found["net"]
+    assert found["cache and trigram"] < found["trigram"] * 1.01

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from hintoncore.datasets import TextData
 
-__all__ = ["Rivals", "Windows", "mixing_weight", "rivals"]
+__all__ = ["Rivals", "Windows", "cache", "mixing_weight", "rivals"]
 
 Array = NDArray[Any]
 
@@ -73,6 +73,17 @@ def rivals(windows: Windows, n_words: int, least: int) -> Rivals:
             for name, (validation, test) in found.items()
         },
     )
+
+
+def cache(windows: Array, no_word: int) -> Array:
+    """The share of the words before the last of each window that are the same as it, [N]: what was said is said again.
+
+    Kuhn and De Mori (1990), A cache-based natural language model for speech recognition, IEEE PAMI 12. The number
+    ``no_word`` stands for a missing word.
+    """
+    before, last = windows[:, :-1], windows[:, -1:]
+    share: Array = (before == last).sum(axis=1) / np.maximum((before != no_word).sum(axis=1), 1)
+    return share
 
 
 def mixing_weight(p: Array, q: Array, steps: int = 100) -> float:

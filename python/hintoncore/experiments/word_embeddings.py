@@ -4,8 +4,9 @@ A net predicts each word from the vectors of those before it, and learns the vec
 Vincent and Jauvin 2003; the idea of the vectors is Hinton's of 1986). Two texts: the Brown corpus, split as in the
 paper, and the sentences over 250 words of Hinton's course of 2012. The measure is the paper's: the net's perplexity on
 the test part over that of an interpolated trigram, whose weights are tuned on the validation part. As in the paper, the
-net is also mixed with that trigram; the weight of the mixture is tuned on the validation part. The stronger rival of
-today, modified Kneser-Ney of the best order, is in the details beside it.
+net is also mixed with that trigram; the weight of the mixture is tuned on the validation part. Stronger rivals are in
+the details beside it: modified Kneser-Ney of the best order, and each of the two mixed with a cache of the words that
+the net sees (Kuhn and De Mori 1990).
 
 The net is the paper's without direct connections. What is newer: Adam with a rate that falls to 0 and decoupled weight
 decay, dropout, contexts longer than the paper's 4 words, and on Brown, whose texts run over 2000 words each, a bag of
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hintoncore.experiments._framework import Experiment, Figure, Run
-from hintoncore.experiments._language import Windows, mixing_weight, rivals
+from hintoncore.experiments._language import Windows, cache, mixing_weight, rivals
 
 if TYPE_CHECKING:
     from hintoncore.datasets import TextData
@@ -113,10 +114,13 @@ def _text(run: Run, name: Literal["brown", "hinton-4gram"], settings: Settings) 
 
     found = {"net": perplexity(neural[1])}
     weights = {}
+    recent = tuple(cache(part, n_words) for part in (windows.validation, windows.test))
     for rival, (validation, test) in {"trigram": counted.trigram, "Kneser-Ney": counted.kneser_ney}.items():
         weights[rival] = mixing_weight(neural[0], validation)
         found[rival] = perplexity(test)
         found[f"net and {rival}"] = perplexity(weights[rival] * neural[1] + (1 - weights[rival]) * test)
+        of_cache = mixing_weight(recent[0], validation)
+        found[f"cache and {rival}"] = perplexity(of_cache * recent[1] + (1 - of_cache) * test)
     run.details[name] = {
         "settings": asdict(settings),
         "words": n_words,
