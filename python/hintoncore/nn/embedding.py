@@ -16,7 +16,34 @@ from hintoncore.nn.layers import Layer
 __all__ = ["Embedding", "EmbeddingBag"]
 
 
-class Embedding(Layer):
+class _Vectors(Layer):
+    """A vector for each symbol, and its gradient."""
+
+    def __init__(
+        self, n_symbols: int, n_features: int, *, rng: RngLike, weights: init.Initialiser | None = None
+    ) -> None:
+        super().__init__()
+        self.n_symbols, self.n_features = as_count(n_symbols, "n_symbols"), as_count(n_features, "n_features")
+        draw = weights or init.gaussian(0.01)
+        self._add("w", draw(self.n_symbols, self.n_features, as_generator(rng)))
+
+    @property
+    def w(self) -> Array:
+        """Vectors, [n_symbols, n_features]."""
+        return self._parameters["w"]
+
+    def describe(self) -> dict[str, Any]:
+        """Kind and sizes."""
+        return {**super().describe(), "n_symbols": self.n_symbols, "n_features": self.n_features}
+
+    def _gather(self, index: Array, dy: Array) -> None:
+        """The gradient from dy [..., n_features] of the vectors of symbols index [...]."""
+        gradient = self._gradients["w"]
+        gradient.fill(0)
+        _arithmetic.embedding_add(gradient, index, dy)
+
+
+class Embedding(_Vectors):
     """A vector for each symbol; those of a row of symbols are laid side by side.
 
     Parameters
@@ -33,19 +60,7 @@ class Embedding(Layer):
     neural probabilistic language model.
     """
 
-    def __init__(
-        self, n_symbols: int, n_features: int, *, rng: RngLike, weights: init.Initialiser | None = None
-    ) -> None:
-        super().__init__()
-        self.n_symbols, self.n_features = as_count(n_symbols, "n_symbols"), as_count(n_features, "n_features")
-        draw = weights or init.gaussian(0.01)
-        self._add("w", draw(self.n_symbols, self.n_features, as_generator(rng)))
-        self._index: Array | None = None
-
-    @property
-    def w(self) -> Array:
-        """Vectors, [n_symbols, n_features]."""
-        return self._parameters["w"]
+    _index: Array | None = None
 
     def forward(self, x: Array, *, training: bool = False) -> Array:  # noqa: ARG002
         """Vectors of symbols x, integers [B] or [B, T]: [B, T * n_features]."""
@@ -55,17 +70,11 @@ class Embedding(Layer):
     def backward(self, dy: Array, *, input_gradient: bool = True) -> Array | None:  # noqa: ARG002
         """Gradients from dy [B, T * n_features]; symbols have none, so it returns None."""
         index = self._kept("_index")
-        gradient = self._gradients["w"]
-        gradient.fill(0)
-        _arithmetic.embedding_add(gradient, index, dy.reshape(*index.shape, self.n_features))
+        self._gather(index, dy.reshape(*index.shape, self.n_features))
         return None
 
-    def describe(self) -> dict[str, Any]:
-        """Kind and sizes."""
-        return {**super().describe(), "n_symbols": self.n_symbols, "n_features": self.n_features}
 
-
-class EmbeddingBag(Layer):
+class EmbeddingBag(_Vectors):
     """A vector for each symbol; those of a row of symbols are added, whatever their order: a bag of words.
 
     ``y = sum_j w[x_j] / sqrt(n)``, over the n symbols of the row that are there. The root keeps the size of y alike for
@@ -86,19 +95,7 @@ class EmbeddingBag(Layer):
     models for speech recognition.
     """
 
-    def __init__(
-        self, n_symbols: int, n_features: int, *, rng: RngLike, weights: init.Initialiser | None = None
-    ) -> None:
-        super().__init__()
-        self.n_symbols, self.n_features = as_count(n_symbols, "n_symbols"), as_count(n_features, "n_features")
-        draw = weights or init.gaussian(0.01)
-        self._add("w", draw(self.n_symbols, self.n_features, as_generator(rng)))
-        self._bag: tuple[Array, Array, Array] | None = None
-
-    @property
-    def w(self) -> Array:
-        """Vectors, [n_symbols, n_features]."""
-        return self._parameters["w"]
+    _bag: tuple[Array, Array, Array] | None = None
 
     def forward(self, x: Array, *, training: bool = False) -> Array:  # noqa: ARG002
         """Sums for rows of symbols x, integers [B, T]: [B, n_features]."""
@@ -120,11 +117,5 @@ class EmbeddingBag(Layer):
         index, absent, scale = self._kept("_bag")
         each = np.repeat((dy * scale)[:, None], index.shape[1], axis=1)
         each[absent] = 0
-        gradient = self._gradients["w"]
-        gradient.fill(0)
-        _arithmetic.embedding_add(gradient, index, each)
+        self._gather(index, each)
         return None
-
-    def describe(self) -> dict[str, Any]:
-        """Kind and sizes."""
-        return {**super().describe(), "n_symbols": self.n_symbols, "n_features": self.n_features}
