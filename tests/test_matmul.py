@@ -120,10 +120,10 @@ def test_bits_do_not_depend_on_threads(isa: str, set_threads: SetThreads, trans_
 def test_bits_do_not_depend_on_batch_or_layout(isa: str, m: int, k: int) -> None:
     """A row alone, a block of rows, a column alone, a transposed operand: the same sums in the same order.
 
-    The second product is too large for the kernel of small ones; its parts are not.
+    B of the second is too large for the kernel of small products; most of its parts are not.
     """
     rng = np.random.default_rng(5)
-    a, b = operands(rng, m, 90, k, False, False, integers=False)
+    a, b = operands(rng, m, 140, k, False, False, integers=False)
     whole = ops.matmul(a, b)
     for rows in (1, 2, 3, 4, 11, 12, 13, 64):
         np.testing.assert_array_equal(ops.matmul(a[:rows], b), whole[:rows])

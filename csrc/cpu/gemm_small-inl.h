@@ -1,4 +1,4 @@
-// Small matrix products, many in one call. Neither operand is packed: of so little, packing costs more than it saves.
+// Matrix products whose B is small, many in one call. Neither operand is packed: packing would cost more than it saves.
 //
 // Maths: as gemm-inl.h, one chain of multiply-adds over k for every element; so the bits are those of gemm_block.
 //

@@ -413,7 +413,7 @@ struct GemmBlockArgs {
     const float* row_bias;  // of the rows of C; null: none
 };
 
-// Small products C = A B of `count` matrices, K in one block. Element (i, k) of A at a[i * a_row + k * a_column]; (k, j) of B
+// Products C = A B of `count` matrices, B small, K in one block. Element (i, k) of A at a[i * a_row + k * a_column]; (k, j) of B
 // at b[k * b_stride + j], or b[j * b_stride + k] when transposed; (i, j) of C at c[i * c_stride + j]; those of the next
 // matrix a_next, b_next and c_next further.
 struct GemmSmallArgs {
