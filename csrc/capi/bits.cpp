@@ -16,10 +16,10 @@ hc_status hc_bits_pack(const float* x, int64_t batch, int64_t units, uint64_t* b
         hc::require_elements(batch, units, "x");
         hc::require_threads(threads);
         hc::Workspace workspace;
-        uint64_t* rows = workspace.take<uint64_t>(batch * hc::bit_words(units));
+        const hc::BitRows rows = hc::take_sample_rows(batch, units, workspace);
         if (hc::pack_rows(x, batch, units, rows, threads) != hc::Values::binary)
             hc::invalid("x: expected only 0 and 1, got another value");
-        hc::transpose_bits(rows, batch, units, bits, threads);
+        hc::transpose_bits(rows, batch, units, hc::unit_rows(bits, batch), threads);
     });
 }
 
@@ -32,8 +32,8 @@ hc_status hc_bits_unpack(const uint64_t* bits, int64_t batch, int64_t units, flo
         hc::require_elements(batch, units, "x");
         hc::require_threads(threads);
         hc::Workspace workspace;
-        uint64_t* rows = workspace.take<uint64_t>(batch * hc::bit_words(units));
-        hc::transpose_bits(bits, units, batch, rows, threads);
+        const hc::BitRows rows = hc::take_sample_rows(batch, units, workspace);
+        hc::transpose_bits(hc::unit_rows(bits, batch), units, batch, rows, threads);
         hc::unpack_rows(rows, batch, units, x, threads);
     });
 }
@@ -45,7 +45,7 @@ hc_status hc_bits_transpose(const uint64_t* bits, int64_t batch, int64_t units, 
         hc::require_size(batch, "batch");
         hc::require_size(units, "units");
         hc::require_threads(threads);
-        hc::transpose_bits(bits, units, batch, out, threads);
+        hc::transpose_bits(hc::unit_rows(bits, batch), units, batch, hc::unit_rows(out, units), threads);
     });
 }
 

@@ -34,21 +34,21 @@ void gibbs_step(const hc_gibbs_args& p) {
     require_finite(p.bias, n_out, "bias");
 
     Workspace workspace;
-    uint64_t* in_rows = workspace.take<uint64_t>(p.batch * bit_words(n_in));
+    const BitRows in_rows = take_sample_rows(p.batch, n_in, workspace);
     HalfStep step{};
     step.in_rows = in_rows;
     if (p.in_bits) {
-        transpose_bits(p.in_bits, n_in, p.batch, in_rows, p.threads);
+        transpose_bits(unit_rows(p.in_bits, p.batch), n_in, p.batch, in_rows, p.threads);
     } else {
         const Values values = pack_rows(p.in_dense, p.batch, n_in, in_rows, p.threads);
         require(values != Values::other, "states: expected values in [0, 1], got a value outside it or NaN");
         if (values == Values::unit_interval) {
-            step.in_rows = nullptr;
+            step.in_rows = {};
             step.in_dense = p.in_dense;
         }
     }
     const bool draws = p.out_bits || p.out_dense;
-    uint64_t* out_rows = draws ? workspace.take<uint64_t>(p.batch * bit_words(n_out)) : nullptr;
+    const BitRows out_rows = draws ? take_sample_rows(p.batch, n_out, workspace) : BitRows{};
     step.n_rows = p.batch;
     step.n_in = n_in;
     step.n_out = n_out;
@@ -63,7 +63,7 @@ void gibbs_step(const hc_gibbs_args& p) {
     step.probs = p.out_probs;
     step.threads = p.threads;
     if (!half_step(step)) invalid("w: expected finite values, got NaN, infinity or values whose sums overflow float32");
-    if (p.out_bits) transpose_bits(out_rows, p.batch, n_out, p.out_bits, p.threads);
+    if (p.out_bits) transpose_bits(out_rows, p.batch, n_out, unit_rows(p.out_bits, p.batch), p.threads);
     if (p.out_dense) unpack_rows(out_rows, p.batch, n_out, p.out_dense, p.threads);
 }
 

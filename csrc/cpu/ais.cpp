@@ -42,21 +42,22 @@ class BiasDifference {
     }
 
     // Of `n` rows, to `out`: some at a time, since each sum waits for its last addition.
-    void dots(const uint64_t* rows, int64_t stride, int64_t n, double* out) const {
+    void dots(ConstBitRows rows, int64_t n, double* out) const {
         int64_t r = 0;
-        for (; r + kRowsAtOnce <= n; r += kRowsAtOnce) some_dots<kRowsAtOnce>(rows + r * stride, stride, out + r);
-        for (; r < n; ++r) some_dots<1>(rows + r * stride, stride, out + r);
+        for (; r + kRowsAtOnce <= n; r += kRowsAtOnce) some_dots<kRowsAtOnce>(rows.from(r), out + r);
+        for (; r < n; ++r) some_dots<1>(rows.from(r), out + r);
     }
 
    private:
     static constexpr int kRowsAtOnce = 8;
 
     template <int kRows>
-    void some_dots(const uint64_t* rows, int64_t stride, double* out) const {
+    void some_dots(ConstBitRows rows, double* out) const {
         double sum[kRows] = {};
         for (int64_t byte = 0; byte < n_bytes_; ++byte) {
             const double* sums = sums_ + byte * kByteStates;
-            for (int r = 0; r < kRows; ++r) sum[r] += sums[rows[r * stride + byte / 8] >> (byte % 8 * 8) & 0xFF];
+            const uint64_t* words = rows.column(byte / 8);
+            for (int r = 0; r < kRows; ++r) sum[r] += sums[words[r * rows.row_step] >> (byte % 8 * 8) & 0xFF];
         }
         std::copy(sum, sum + kRows, out);
     }
@@ -80,8 +81,7 @@ const float* transposed_weights(const hc_ais_args& p, Workspace& workspace) {
 }
 
 struct Chains {
-    uint64_t* v_rows;      // [n_chains, words(n_visible)]
-    uint64_t* h_rows;      // [n_chains, words(n_hidden)]
+    BitRows v_rows, h_rows;
     float* hidden_change;  // [unit_blocks(n_hidden), n_chains]
     double* log_weights;   // [n_chains]
 };
@@ -98,7 +98,7 @@ void sample_hidden(const hc_ais_args& p, float from, float to, uint64_t offset, 
     s.inv_temperature = to;
     s.seed = p.seed;
     s.offset = offset;
-    s.out_rows = to > 0.0f ? chains.h_rows : nullptr;
+    s.out_rows = to > 0.0f ? chains.h_rows : BitRows{};
     s.softplus_change = chains.hidden_change;
     s.change_from = from;
     s.threads = p.threads;
@@ -111,8 +111,7 @@ void add_weights(const hc_ais_args& p, const BiasDifference& difference, float f
     parallel_for(ceil_div(p.n_chains, kRowsPerTile), p.threads, [&](int64_t tile) {
         const int64_t first = tile * kRowsPerTile, n = std::min(kRowsPerTile, p.n_chains - first);
         double change[kRowsPerTile];
-        const int64_t words = bit_words(p.n_visible);
-        difference.dots(chains.v_rows + first * words, words, n, change);
+        difference.dots(chains.v_rows.from(first), n, change);
         for (int64_t r = 0; r < n; ++r) change[r] *= step;
         for (int64_t b = 0; b < blocks; ++b)
             for (int64_t r = 0; r < n; ++r)
@@ -142,7 +141,7 @@ void sample_visible(const hc_ais_args& p, const float* w_transposed, const float
             bias[i] = static_cast<float>(static_cast<double>(p.b_vis[i]) + weight * static_cast<double>(base[i]));
     } else {
         std::copy(base, base + p.n_visible, bias);
-        std::memset(chains.h_rows, 0, static_cast<size_t>(p.n_chains * bit_words(p.n_hidden)) * sizeof(uint64_t));
+        for (int64_t j = 0; j < bit_words(p.n_hidden); ++j) std::fill_n(chains.h_rows.column(j), p.n_chains, 0);
     }
     half_step(s);
 }
@@ -155,12 +154,12 @@ void anneal(const hc_ais_args& p) {
     const BiasDifference difference(p, base, workspace);
     const float* w_transposed = transposed_weights(p, workspace);
     Chains chains{};
-    chains.v_rows = workspace.take<uint64_t>(p.n_chains * bit_words(p.n_visible));
-    chains.h_rows = workspace.take<uint64_t>(p.n_chains * bit_words(p.n_hidden));
+    chains.v_rows = take_sample_rows(p.n_chains, p.n_visible, workspace);
+    chains.h_rows = take_sample_rows(p.n_chains, p.n_hidden, workspace);
     chains.hidden_change = workspace.take<float>(unit_blocks(p.n_hidden) * p.n_chains);
     chains.log_weights = workspace.take<double>(p.n_chains);
     float* bias = workspace.take<float>(p.n_visible);
-    transpose_bits(p.states, p.n_visible, p.n_chains, chains.v_rows, p.threads);
+    transpose_bits(unit_rows(p.states, p.n_chains), p.n_visible, p.n_chains, chains.v_rows, p.threads);
     std::copy(p.log_weights, p.log_weights + p.n_chains, chains.log_weights);
     for (int64_t k = 1; k < p.n_betas; ++k) {
         const float from = p.betas[k - 1], to = p.betas[k];
@@ -169,7 +168,7 @@ void anneal(const hc_ais_args& p) {
         add_weights(p, difference, from, to, chains);
         sample_visible(p, w_transposed, base, to, offset + 1, chains, bias);
     }
-    transpose_bits(chains.v_rows, p.n_chains, p.n_visible, p.states, p.threads);
+    transpose_bits(chains.v_rows, p.n_chains, p.n_visible, unit_rows(p.states, p.n_chains), p.threads);
     std::copy(chains.log_weights, chains.log_weights + p.n_chains, p.log_weights);
 }
 

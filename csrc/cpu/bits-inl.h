@@ -17,7 +17,7 @@ static void bit_transpose(const BitTransposeArgs* a) {
     for (int64_t first = 0; first < a->n_rows; first += 64) {
         uint64_t b[64];
         const int live = a->n_rows - first < 64 ? static_cast<int>(a->n_rows - first) : 64;
-        for (int i = 0; i < live; ++i) b[i] = a->src[(first + i) * a->src_row_words + a->word];
+        for (int i = 0; i < live; ++i) b[i] = a->src[(first + i) * a->src_row_step];
         for (int i = live; i < 64; ++i) b[i] = 0;
         swap_bit_blocks<32>(b);
         swap_bit_blocks<16>(b);
@@ -25,7 +25,7 @@ static void bit_transpose(const BitTransposeArgs* a) {
         swap_bit_blocks<4>(b);
         swap_bit_blocks<2>(b);
         swap_bit_blocks<1>(b);
-        for (int j = 0; j < a->n_dst_rows; ++j) a->dst[j * a->dst_row_words + first / 64] = b[j];
+        for (int j = 0; j < a->n_dst_rows; ++j) a->dst[j * a->dst_row_step + first / 64 * a->dst_word_step] = b[j];
     }
 }
 
@@ -34,7 +34,7 @@ static void bit_pack(const BitPackArgs* a) {
     const vf one = set1(1.0f), none = zero();
     for (int64_t r = 0; r < a->n_rows; ++r) {
         const float* x = a->x + r * a->x_stride;
-        uint64_t* row = a->bits + r * a->row_words;
+        uint64_t* row = a->bits + r * a->row_step;
         for (int64_t first = 0; first < a->n_cols; first += 64) {
             uint64_t word = 0;
             for (int i = 0; i < 64 && first + i < a->n_cols; i += kLanes) {
@@ -48,7 +48,7 @@ static void bit_pack(const BitPackArgs* a) {
                 invalid |= live & ~(zeros | ones | inside);
                 word |= static_cast<uint64_t>(live & ~zeros) << i;
             }
-            row[first / 64] = word;
+            row[first / 64 * a->word_step] = word;
         }
     }
     if (other) *a->other = 1;
@@ -58,10 +58,11 @@ static void bit_pack(const BitPackArgs* a) {
 static void bit_unpack(const BitUnpackArgs* a) {
     const vf one = set1(1.0f), none = zero();
     for (int64_t r = 0; r < a->n_rows; ++r) {
-        const uint64_t* row = a->bits + r * a->row_words;
+        const uint64_t* row = a->bits + r * a->row_step;
         float* x = a->x + r * a->x_stride;
         for (int64_t c = 0; c < a->n_cols; c += kLanes) {
-            const vf v = select(mask_from_bits(static_cast<uint32_t>(row[c / 64] >> (c % 64))), one, none);
+            const vf v =
+                select(mask_from_bits(static_cast<uint32_t>(row[c / 64 * a->word_step] >> (c % 64))), one, none);
             const int64_t left = a->n_cols - c;
             if (left >= kLanes)
                 store(x + c, v);

@@ -1,6 +1,7 @@
 #include "cpu/bits.h"
 
 #include <atomic>
+#include <type_traits>
 
 #include "cpu/ceil_div.h"
 #include "cpu/dispatch.h"
@@ -22,26 +23,30 @@ int64_t bits_of(uint64_t x) {
 
 }  // namespace
 
+BitRows take_sample_rows(int64_t n_samples, int64_t n_units, Workspace& workspace) {
+    const int64_t column = ceil_div(n_samples, 8) * 8;
+    return {workspace.take<uint64_t>(bit_words(n_units) * column), 1, column};
+}
+
 void BitTransposition::run(int64_t word) const {
-    const int64_t dst_words = bit_words(n_rows);
+    const BitRows to = dst.from(word * 64);
     BitTransposeArgs args{};
-    args.src = src;
-    args.src_row_words = static_cast<size_t>(bit_words(n_cols));
+    args.src = src.column(word);
+    args.src_row_step = src.row_step;
     args.n_rows = n_rows;
-    args.word = static_cast<size_t>(word);
-    args.dst = dst + word * 64 * dst_words;
-    args.dst_row_words = static_cast<size_t>(dst_words);
+    args.dst = to.words;
+    args.dst_row_step = to.row_step;
+    args.dst_word_step = to.word_step;
     args.n_dst_rows = static_cast<int>(n_cols - word * 64 < 64 ? n_cols - word * 64 : 64);
     kernels().bit_transpose(&args);
 }
 
-void transpose_bits(const uint64_t* src, int64_t n_rows, int64_t n_cols, uint64_t* dst, int threads) {
+void transpose_bits(ConstBitRows src, int64_t n_rows, int64_t n_cols, BitRows dst, int threads) {
     parallel_run(BitTransposition{src, n_rows, n_cols, dst}, threads);
 }
 
-Values pack_rows(const float* x, int64_t n_rows, int64_t n_cols, uint64_t* rows, int threads) {
+Values pack_rows(const float* x, int64_t n_rows, int64_t n_cols, BitRows rows, int threads) {
     const KernelTable& kernel = kernels();
-    const int64_t words = bit_words(n_cols);
     std::atomic<int> other{0}, invalid{0};
     parallel_for(ceil_div(n_rows, kRowsPerTile), threads, [&](int64_t tile) {
         const int64_t first = tile * kRowsPerTile;
@@ -51,8 +56,9 @@ Values pack_rows(const float* x, int64_t n_rows, int64_t n_cols, uint64_t* rows,
         args.x_stride = n_cols;
         args.n_rows = n_rows - first < kRowsPerTile ? n_rows - first : kRowsPerTile;
         args.n_cols = n_cols;
-        args.bits = rows + first * words;
-        args.row_words = static_cast<size_t>(words);
+        args.bits = rows.from(first).words;
+        args.row_step = rows.row_step;
+        args.word_step = rows.word_step;
         args.other = &tile_other;
         args.invalid = &tile_invalid;
         kernel.bit_pack(&args);
@@ -62,14 +68,14 @@ Values pack_rows(const float* x, int64_t n_rows, int64_t n_cols, uint64_t* rows,
     return invalid ? Values::other : other ? Values::unit_interval : Values::binary;
 }
 
-void unpack_rows(const uint64_t* rows, int64_t n_rows, int64_t n_cols, float* x, int threads) {
+void unpack_rows(ConstBitRows rows, int64_t n_rows, int64_t n_cols, float* x, int threads) {
     const KernelTable& kernel = kernels();
-    const int64_t words = bit_words(n_cols);
     parallel_for(ceil_div(n_rows, kRowsPerTile), threads, [&](int64_t tile) {
         const int64_t first = tile * kRowsPerTile;
         BitUnpackArgs args{};
-        args.bits = rows + first * words;
-        args.row_words = static_cast<size_t>(words);
+        args.bits = rows.from(first).words;
+        args.row_step = rows.row_step;
+        args.word_step = rows.word_step;
         args.n_rows = n_rows - first < kRowsPerTile ? n_rows - first : kRowsPerTile;
         args.n_cols = n_cols;
         args.x = x + first * n_cols;
@@ -80,26 +86,32 @@ void unpack_rows(const uint64_t* rows, int64_t n_rows, int64_t n_cols, float* x,
 
 int64_t chunk_count(int64_t n_bits) { return ceil_div(n_bits, kChunkInputs); }
 
-void one_chunk_codes(const uint64_t* rows, int64_t n_rows, int64_t n_bits, int64_t chunk, uint64_t* codes) {
+void one_chunk_codes(ConstBitRows rows, int64_t n_rows, int64_t n_bits, int64_t chunk, uint64_t* codes) {
     const int64_t words = bit_words(n_bits), bit = chunk * kChunkInputs, left = n_bits - bit, word = bit / 64;
     const int shift = static_cast<int>(bit % 64);
     const uint64_t live = (uint64_t{1} << (left < kChunkInputs ? left : kChunkInputs)) - 1;
     // A chunk that starts past bit 4 of a word ends in the next one, if its row has a next one.
     const bool straddles = shift > 4 && word + 1 < words;
-    for (int64_t r = 0; r < n_rows; ++r) {
-        const uint64_t* row = rows + r * words + word;
-        uint64_t code = row[0] >> shift;
-        if (straddles) code |= row[1] << (64 - shift);
-        codes[r] = code & live;
-    }
+    const uint64_t *low = rows.column(word), *high = rows.column(word + (straddles ? 1 : 0));
+    const auto read = [&](auto row_step) {
+        if (straddles)
+            for (int64_t r = 0; r < n_rows; ++r)
+                codes[r] = (low[r * row_step] >> shift | high[r * row_step] << (64 - shift)) & live;
+        else
+            for (int64_t r = 0; r < n_rows; ++r) codes[r] = low[r * row_step] >> shift & live;
+    };
+    if (rows.row_step == 1)
+        read(std::integral_constant<int64_t, 1>());  // so that vectors serve
+    else
+        read(rows.row_step);
 }
 
-void chunk_codes(const uint64_t* rows, int64_t n_rows, int64_t n_bits, uint64_t* codes, int threads) {
-    const int64_t words = bit_words(n_bits), chunks = chunk_count(n_bits);
+void chunk_codes(ConstBitRows rows, int64_t n_rows, int64_t n_bits, uint64_t* codes, int threads) {
+    const int64_t chunks = chunk_count(n_bits);
     parallel_for(ceil_div(n_rows, kRowsPerTile), threads, [&](int64_t tile) {
         const int64_t first = tile * kRowsPerTile, n = n_rows - first < kRowsPerTile ? n_rows - first : kRowsPerTile;
         for (int64_t c = 0; c < chunks; ++c)
-            one_chunk_codes(rows + first * words, n, n_bits, c, codes + c * n_rows + first);
+            one_chunk_codes(rows.from(first), n, n_bits, c, codes + c * n_rows + first);
     });
 }
 

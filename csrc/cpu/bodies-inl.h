@@ -8,6 +8,7 @@
 
 // Where a call would spill accumulators.
 #define HC_INLINE inline __attribute__((always_inline))
+#define HC_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace hc {
 namespace HC_ISA {

@@ -23,12 +23,12 @@ void append_bias_unit(uint64_t* unit_major, int64_t n_units, int64_t batch) {
 
 // Visible units as rows of samples.
 RowPlan unit_plan(const CdProblem& p, const uint64_t* unit_major, int64_t batch, Workspace& workspace) {
-    return RowPlan(unit_major, p.n_visible + 1, batch, p.n_hidden, p.n_visible + 1, workspace);
+    return RowPlan(unit_rows(unit_major, batch), p.n_visible + 1, batch, p.n_hidden, p.n_visible + 1, workspace);
 }
 
 CdData prepare(const CdProblem& p, Workspace& workspace) {
     CdData v0;
-    uint64_t* rows = workspace.take<uint64_t>(p.batch * bit_words(p.n_visible));
+    const BitRows rows = take_sample_rows(p.batch, p.n_visible, workspace);
     uint64_t* unit_major = workspace.take<uint64_t>((p.n_visible + 1) * bit_words(p.batch));
     if (p.v0_bits) {
         std::copy_n(p.v0_bits, p.n_visible * bit_words(p.batch), unit_major);
@@ -39,12 +39,12 @@ CdData prepare(const CdProblem& p, Workspace& workspace) {
             v0.dense = p.v0_dense;
             return v0;
         }
-        transpose_bits(rows, p.batch, p.n_visible, unit_major, p.threads);
+        transpose_bits(rows, p.batch, p.n_visible, unit_rows(unit_major, p.batch), p.threads);
     }
     append_bias_unit(unit_major, p.n_visible, p.batch);
     const RowPlan units = unit_plan(p, unit_major, p.batch, workspace);
     if (p.v0_bits)
-        parallel_run(BitTransposition{p.v0_bits, p.n_visible, p.batch, rows}, units, p.threads);
+        parallel_run(BitTransposition{unit_rows(p.v0_bits, p.batch), p.n_visible, p.batch, rows}, units, p.threads);
     else
         parallel_run(units, p.threads);
     v0.rows = rows;
@@ -53,13 +53,16 @@ CdData prepare(const CdProblem& p, Workspace& workspace) {
     return v0;
 }
 
-double squared_differences(const CdData& v0, const uint64_t* rows, int64_t batch, int64_t n_visible) {
-    const int64_t words = bit_words(n_visible);
-    if (v0.rows) return static_cast<double>(count_differences(v0.rows, rows, batch * words));
+double squared_differences(const CdData& v0, BitRows rows, int64_t batch, int64_t n_visible) {
     double sum = 0.0;
+    if (v0.rows) {
+        for (int64_t j = 0; j < bit_words(n_visible); ++j)
+            sum += static_cast<double>(count_differences(v0.rows.column(j), rows.column(j), batch));
+        return sum;
+    }
     for (int64_t r = 0; r < batch; ++r)
         for (int64_t i = 0; i < n_visible; ++i) {
-            const double bit = static_cast<double>(rows[r * words + i / 64] >> (i % 64) & 1);
+            const double bit = static_cast<double>(rows.column(i / 64)[r * rows.row_step] >> (i % 64) & 1);
             const double d = static_cast<double>(v0.dense[r * n_visible + i]) - bit;
             sum += d * d;
         }
@@ -89,10 +92,10 @@ HalfStep to_visible(const CdProblem& p, const CdParameters& parameters, int64_t 
 
 // k alternations from the chain's start, ending with its visible states in v_rows. For CD, h_rows holds the first hidden
 // sample already and the result is the sum of (v0 - v1)^2; for PCD it is NaN.
-double negative_phase(const CdProblem& p, const CdData& v0, uint64_t* h_rows, uint64_t* v_rows) {
+double negative_phase(const CdProblem& p, const CdData& v0, BitRows h_rows, BitRows v_rows) {
     const bool persistent = p.chains != nullptr;
     double differences = std::numeric_limits<double>::quiet_NaN();
-    if (persistent) transpose_bits(p.chains, p.n_visible, p.n_chains, v_rows, p.threads);
+    if (persistent) transpose_bits(unit_rows(p.chains, p.n_chains), p.n_visible, p.n_chains, v_rows, p.threads);
     Workspace workspace;
     TransposedWeights kept{};
     if (p.k > 1) kept.panels = workspace.take<float>(transposed_floats(p.n_hidden, p.n_visible));
@@ -127,15 +130,14 @@ CdPhases run_phases(const CdProblem& p, Workspace& workspace) {
     const CdData& v0 = phases.v0 = prepare(p, workspace);
     const bool dense = v0.dense != nullptr;
     float* p0 = workspace.take<float>(p.batch * (dense ? H : unit_blocks(H) * kUnitBlock));
-    uint64_t* h_rows = workspace.take<uint64_t>(n_chains * bit_words(H));
-    uint64_t* v_rows = workspace.take<uint64_t>(n_chains * bit_words(V));
+    const BitRows h_rows = take_sample_rows(n_chains, H, workspace), v_rows = take_sample_rows(n_chains, V, workspace);
     HalfStep up = to_hidden(p, p.positive, p.batch);
     up.in_rows = v0.rows;
     up.in_dense = v0.dense;
     up.probs = p0;
     up.probs_by_block = !dense;
     up.prob_scale = 1.0f / static_cast<float>(p.batch);
-    up.out_rows = p.chains ? nullptr : h_rows;
+    up.out_rows = p.chains ? BitRows{} : h_rows;
     up.offset = p.offset;
     if (!half_step(up)) invalid(std::string("w: ") + kBadSums);
     phases.p0 = p0;
@@ -148,7 +150,7 @@ CdPhases run_phases(const CdProblem& p, Workspace& workspace) {
     last.prob_scale = -1.0f / static_cast<float>(n_chains);
     const RowPlan last_rows = row_plan(last, workspace);
     uint64_t* vk = workspace.take<uint64_t>((V + 1) * bit_words(n_chains));
-    parallel_run(BitTransposition{v_rows, n_chains, V, vk}, last_rows, p.threads);
+    parallel_run(BitTransposition{v_rows, n_chains, V, unit_rows(vk, n_chains)}, last_rows, p.threads);
     phases.last_rows = last_rows.rows();
 
     append_bias_unit(vk, V, n_chains);

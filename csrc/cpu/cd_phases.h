@@ -31,7 +31,7 @@ struct CdProblem {
 
 // The data as the kernels want it.
 struct CdData {
-    const uint64_t* rows = nullptr;        // sample-major bits, or null when v0 is not binary
+    BitRows rows;                          // sample-major bits, or null when v0 is not binary
     const uint64_t* unit_major = nullptr;  // with the bias unit appended
     LookupRows units{};                    // these as rows of samples; none when v0 is dense
     const float* dense = nullptr;

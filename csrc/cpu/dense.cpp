@@ -246,9 +246,9 @@ void dense_gibbs(const DenseGibbs& p) {
         for (int64_t j = 0; p.spin && j < n; ++j) sum += p.w[i * n + j];
         init[i] = p.spin ? static_cast<float>(0.5 * (p.bias[i] - sum)) : p.bias[i];
     }
-    uint64_t* rows = workspace.take<uint64_t>(p.batch * bit_words(n));
+    const BitRows rows = take_sample_rows(p.batch, n, workspace);
     uint64_t* codes = workspace.take<uint64_t>(chunk_count(n) * p.batch);
-    transpose_bits(p.state, n, p.batch, rows, p.threads);
+    transpose_bits(unit_rows(p.state, p.batch), n, p.batch, rows, p.threads);
     chunk_codes(rows, p.batch, n, codes, p.threads);
     uint64_t* state = workspace.take<uint64_t>(words * n);
     uint64_t* clamp = p.clamp ? workspace.take<uint64_t>(words * n) : nullptr;

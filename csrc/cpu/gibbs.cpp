@@ -45,9 +45,8 @@ SampleRowsArgs sample_args(const HalfStep& p, int64_t first_row, int64_t n_rows,
     s.inv_temperature = p.inv_temperature;
     s.seed = p.seed;
     s.offset = p.offset;
-    const int64_t out_words = bit_words(p.n_out);
-    s.bits = p.out_rows ? p.out_rows + first_row * out_words : nullptr;
-    s.bits_row_words = static_cast<size_t>(out_words);
+    s.bits = p.out_rows ? p.out_rows.from(first_row).column(first_unit / 64) : nullptr;
+    s.bits_row_step = p.out_rows.row_step;
     s.probs = p.probs ? p.probs + first_row * p.n_out + first_unit : nullptr;
     s.probs_stride = p.n_out;
     s.prob_scale = p.prob_scale;
@@ -66,11 +65,10 @@ SampleRowsArgs sample_args(const HalfStep& p, const Tile& t, const float* x, flo
 
 // The last block of a row of bits may leave bytes of its last word unwritten.
 void clear_row_tails(const HalfStep& p, int64_t written_units) {
-    const int64_t words = bit_words(p.n_out);
-    if (!p.out_rows || written_units >= words * 64) return;
-    for (int64_t r = 0; r < p.n_rows; ++r)
-        std::memset(reinterpret_cast<char*>(p.out_rows + r * words) + written_units / 8, 0,
-                    static_cast<size_t>((words * 64 - written_units) / 8));
+    const int64_t written = written_units % 64;
+    if (!p.out_rows || written == 0) return;
+    uint64_t* last = p.out_rows.column(written_units / 64);
+    for (int64_t r = 0; r < p.n_rows; ++r) last[r * p.out_rows.row_step] &= (uint64_t{1} << written) - 1;
 }
 
 // x [t.n_rows, kUnitBlock] = bias + in W of a tile. Returns false when its weights hold NaN or infinities.

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "cpu/bits.h"
 #include "cpu/lookup_plan.h"
 #include "cpu/workspace.h"
 
@@ -18,19 +19,19 @@ int64_t transposed_floats(int64_t n_in, int64_t n_out);
 // out ~ Bernoulli(sigmoid((bias + in W) * inv_temperature)), for sample-major bits or dense inputs in [0, 1].
 struct HalfStep {
     int64_t n_rows, n_in, n_out;
-    const uint64_t* in_rows = nullptr;  // sample-major [n_rows, bit_words(n_in)], or
-    const float* in_dense = nullptr;    // [n_rows, n_in]
-    const float* w;                     // [n_in, n_out], or [n_out, n_in] when transposed
+    ConstBitRows in_rows;             // sample-major, of n_in bits, or
+    const float* in_dense = nullptr;  // [n_rows, n_in]
+    const float* w;                   // [n_in, n_out], or [n_out, n_in] when transposed
     bool transposed = false;
     TransposedWeights* kept = nullptr;  // between transposed steps from bits under the same w; null: not kept
     const float* bias;                  // [n_out]
     float inv_temperature = 1.0f;
     uint64_t seed = 0, offset = 0;
     int64_t first_sample = 0;
-    uint64_t* out_rows = nullptr;  // sample-major [n_rows, bit_words(n_out)]; null: no draws
-    float* probs = nullptr;        // [n_rows, n_out]; null: not wanted
-    bool probs_by_block = false;   // probs are [unit_blocks(n_out), n_rows, kUnitBlock] instead; from bits only
-    float prob_scale = 1.0f;       // probs are multiplied by this
+    BitRows out_rows;             // sample-major, of n_out bits; null: no draws
+    float* probs = nullptr;       // [n_rows, n_out]; null: not wanted
+    bool probs_by_block = false;  // probs are [unit_blocks(n_out), n_rows, kUnitBlock] instead; from bits only
+    float prob_scale = 1.0f;      // probs are multiplied by this
     // For each block of units the sum of softplus(x inv_temperature) - softplus(x change_from), [unit_blocks(n_out),
     // n_rows]; null: not wanted. From bits only.
     float* softplus_change = nullptr;

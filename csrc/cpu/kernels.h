@@ -65,11 +65,11 @@ struct SampleRowsArgs {
     int64_t n_rows;
     int64_t first_sample;  // sample index of row 0, a multiple of 64
     uint32_t first_unit;   // unit index of column 0, a multiple of 16
-    int n_units;
+    int n_units;           // with draws: none past the multiple of 64 above first_unit
     float inv_temperature;
     uint64_t seed, offset;
-    uint64_t* bits;  // sample-major, row r at bits + r * bits_row_words, bit first_unit + u; null: no draws
-    size_t bits_row_words;
+    uint64_t* bits;  // unit u of row r is bit (first_unit + u) % 64 of bits[r * bits_row_step]; null: no draws
+    ptrdiff_t bits_row_step;
     float* probs;  // [n_rows, probs_stride], of unit first_unit + u at column u; null: not wanted
     ptrdiff_t probs_stride;
     float prob_scale;
@@ -287,12 +287,11 @@ struct WeightUpdateArgs {
 
 // 64x64 bit blocks: dst bit (j, i) = src bit (i, j).
 struct BitTransposeArgs {
-    const uint64_t* src;  // [n_rows, src_row_words]
-    size_t src_row_words;
+    const uint64_t* src;  // a column of words, src_row_step apart
+    ptrdiff_t src_row_step;
     int64_t n_rows;  // rows of src; absent rows of the last block count as zero
-    size_t word;     // which word column of src
-    uint64_t* dst;   // row j at dst + j * dst_row_words
-    size_t dst_row_words;
+    uint64_t* dst;   // word i of row j at dst[j * dst_row_step + i * dst_word_step]
+    ptrdiff_t dst_row_step, dst_word_step;
     int n_dst_rows;  // 1 .. 64 rows to write
 };
 
@@ -302,16 +301,16 @@ struct BitPackArgs {
     const float* x;  // [n_rows, x_stride]
     ptrdiff_t x_stride;
     int64_t n_rows, n_cols;
-    uint64_t* bits;  // [n_rows, row_words], fully written, padding zero
-    size_t row_words;
+    uint64_t* bits;  // word j of row r at bits[r * row_step + j * word_step], padding zero
+    ptrdiff_t row_step, word_step;
     int* other;
     int* invalid;
 };
 
 // Sample-major bits to dense 0/1 floats.
 struct BitUnpackArgs {
-    const uint64_t* bits;  // [n_rows, row_words]
-    size_t row_words;
+    const uint64_t* bits;  // word j of row r at bits[r * row_step + j * word_step]
+    ptrdiff_t row_step, word_step;
     int64_t n_rows, n_cols;
     float* x;  // [n_rows, x_stride]
     ptrdiff_t x_stride;

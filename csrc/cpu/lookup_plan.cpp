@@ -14,7 +14,7 @@ constexpr int64_t kGroupBits = kChunkInputs / kChunkGroups;
 
 }  // namespace
 
-RowPlan::RowPlan(const uint64_t* rows, int64_t n_rows, int64_t n_bits, int64_t n_units, int64_t rows_per_tile,
+RowPlan::RowPlan(ConstBitRows rows, int64_t n_rows, int64_t n_bits, int64_t n_units, int64_t rows_per_tile,
                  Workspace& workspace)
     : rows_(rows),
       n_rows_(n_rows),
@@ -32,7 +32,7 @@ void RowPlan::run(int64_t task) const {
     const int64_t n_chunks = chunk_count(n_bits_), c = task % n_chunks, first = task / n_chunks * rows_per_tile_;
     const int64_t n_rows = std::min(rows_per_tile_, n_rows_ - first);
     uint64_t* codes = codes_ + c * n_rows_ + first;
-    one_chunk_codes(rows_ + first * bit_words(n_bits_), n_rows, n_bits_, c, codes);
+    one_chunk_codes(rows_.from(first), n_rows, n_bits_, c, codes);
     if (!chunks_) return;
     LookupPlanArgs a{};
     a.n_rows = n_rows;

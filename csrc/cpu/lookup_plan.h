@@ -14,11 +14,11 @@ struct LookupRows {
     const LookupChunk* chunks;  // [tiles of rows, chunks]; null: not planned
 };
 
-// Plans rows [n_rows, bit_words(n_bits)], in tiles of rows_per_tile, when the n_units output units are enough for a plan to
+// Plans n_rows rows of n_bits, in tiles of rows_per_tile, when the n_units output units are enough for a plan to
 // pay. The memory is the workspace's. Every task must have run (in any order, on any thread) before the rows are used.
 class RowPlan {
    public:
-    RowPlan(const uint64_t* rows, int64_t n_rows, int64_t n_bits, int64_t n_units, int64_t rows_per_tile,
+    RowPlan(ConstBitRows rows, int64_t n_rows, int64_t n_bits, int64_t n_units, int64_t rows_per_tile,
             Workspace& workspace);
 
     int64_t tasks() const { return tiles_ * chunk_count(n_bits_); }
@@ -26,7 +26,7 @@ class RowPlan {
     LookupRows rows() const { return {codes_, chunks_}; }
 
    private:
-    const uint64_t* rows_;
+    ConstBitRows rows_;
     int64_t n_rows_, n_bits_, rows_per_tile_, tiles_;
     uint64_t* codes_;
     uint64_t* records_ = nullptr;

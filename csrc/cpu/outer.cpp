@@ -25,7 +25,7 @@ bool update_from_bits(const hc_outer_args& p) {
     const int64_t blocks = unit_blocks(p.n_out), tiles = (blocks + kBlocksPerTile - 1) / kBlocksPerTile;
     Workspace workspace;
     uint64_t* codes = workspace.take<uint64_t>(chunk_count(p.batch) * p.n_in);
-    chunk_codes(p.x_bits, p.n_in, p.batch, codes, p.threads);
+    chunk_codes(unit_rows(p.x_bits, p.batch), p.n_in, p.batch, codes, p.threads);
     std::atomic<int> nonfinite{0};
     parallel_for(tiles, p.threads, [&](int64_t tile) {
         const int64_t first = tile * kBlocksPerTile * kUnitBlock;

@@ -48,8 +48,9 @@ static inline Philox4 philox(vi c0, vi c1, vi c2, vi c3, uint32_t key0, uint32_t
     return out;
 }
 
-// Word -> uniform in (0, 1): ((w >> 9) + 0.5) * 2^-23, exact in float32.
-static inline vf uniform(vi word) { return fma(to_float(shr<9>(word)), set1(0x1p-23f), set1(0x1p-24f)); }
+// Word -> uniform in (0, 1): ((w >> 9) + 0.5) * 2^-23, exact in float32. The upper bits become the mantissa of a number in
+// [1, 2), from which 1 - 2^-24 is taken: a product less than a conversion has, where the sampler waits for its products.
+static inline vf uniform(vi word) { return sub(cast_f(ior(shr<9>(word), iset1(0x3F800000u))), set1(0x1.fffffep-1f)); }
 
 static void philox_uniform(const PhiloxUniformArgs* a) {
     const uint32_t key0 = static_cast<uint32_t>(a->seed), key1 = static_cast<uint32_t>(a->seed >> 32);

@@ -3,11 +3,11 @@
 // (common/philox.h).
 // The compare u * (1 + exp(-x/T)) < 1 needs no division. Included inside an ISA namespace.
 
-// 1 + exp(-x/T) for scale = -log2(e)/T, as 1 + 2^t with t clamped to [-126, 126]. 2^r on [-1/2, 1/2] is 1 + r q(r), q of
+// 1 + exp(-x/T) for scale = -log2(e)/T, as 1 + 2^t with t clamped to [-126, 126] (below, 1 + 2^t is 1 whatever t is). 2^r on [-1/2, 1/2] is 1 + r q(r), q of
 // degree 4, minimax, relative error 1.1e-7: its effect on a probability, and that of rounding t, are below the spacing
 // 2^-23 of the draws. Cheaper than math-inl.h's exp, which holds an ulp bound over the whole range.
 static inline vf one_plus_exp(vf x, vf scale) {
-    const vf t = min(max(mul(x, scale), set1(-126.0f)), set1(126.0f));
+    const vf t = at_least_scalable(min(mul(x, scale), set1(126.0f)));
     const vf n = round_nearest(t);
     const vf r = sub(t, n);
     vf q = set1(0x1.5bba14p-10f);
@@ -21,9 +21,8 @@ static inline vf one_plus_exp(vf x, vf scale) {
 static inline vf logistic_scale(float inv_temperature) { return set1(-0x1.715476p+0f * inv_temperature); }
 
 template <bool kBits, bool kProbs>
-static inline uint32_t sample_16_units(const SampleRowsArgs* a, const float* x, const Philox4* draws, int word,
-                                       float* probs, int live) {
-    const vf scale = logistic_scale(a->inv_temperature);
+static HC_INLINE uint32_t sample_16_units(const SampleRowsArgs* a, vf scale, const float* x, const Philox4* draws,
+                                          int word, float* probs, int live) {
     uint32_t bits = 0;
     for (int u = 0; u < 16; u += kLanes) {
         const vf e = one_plus_exp(load(x + u), scale);
@@ -67,9 +66,10 @@ static inline SampleDraws sample_draws(const SampleRowsArgs* a, uint32_t unit) {
     return d;
 }
 
-// out[b]: the draws of the units of d[b] for sample[b].
-template <int kBlocks>
-static HC_INLINE void draw_samples(const SampleDraws* d, const uint32_t* sample, Philox4* out) {
+// out[b]: the draws of the units of d[b] for sample[b]. `meanwhile(0)` .. `meanwhile(3)` run between rounds: a block is a chain
+// of latencies, and other work has to stand near it to fill them.
+template <int kBlocks, class Meanwhile>
+static HC_INLINE void draw_samples(const SampleDraws* d, const uint32_t* sample, Philox4* out, Meanwhile&& meanwhile) {
     constexpr uint32_t w0 = 0x9E3779B9u, w1 = 0xBB67AE85u;
     const vi m0 = iset1(0xD2511F53u), m1 = iset1(0xCD9E8D57u);
     vi c[2 * kBlocks][4];
@@ -105,6 +105,7 @@ static HC_INLINE void draw_samples(const SampleDraws* d, const uint32_t* sample,
         }
         key0 += w0;
         key1 += w1;
+        if (round < 7) meanwhile(round - 3);
     }
 #pragma GCC unroll 4
     for (int b = 0; b < kBlocks; ++b)
@@ -112,50 +113,58 @@ static HC_INLINE void draw_samples(const SampleDraws* d, const uint32_t* sample,
         for (int w = 0; w < 4; ++w) out[b].word[w] = merge_even_odd(c[2 * b][w], c[2 * b + 1][w]);
 }
 
-template <bool kBits, bool kProbs>
-static void sample_rows_as(const SampleRowsArgs* a) {
-    // Two Philox blocks a step, for enough independent work: two vectors of units, or one of two samples.
-    constexpr int kVectors = 16 / kLanes, kSamples = kVectors >= 2 ? 1 : 2;
+// Draws for the next 4 samples are made while those before them are compared.
+template <bool kProbs>
+static void sample_rows_bits(const SampleRowsArgs* args) {
+    constexpr int kVectors = 16 / kLanes;
+    const SampleRowsArgs copy = *args, *const a = &copy;  // which, unlike *args, no bits stored can change
+    const vf scale = logistic_scale(a->inv_temperature);
     for (int column = 0; column < a->n_units; column += 16) {
         const int live = a->n_units - column < 16 ? a->n_units - column : 16;
-        const uint32_t unit = a->first_unit + static_cast<uint32_t>(column);
-        SampleDraws units[kSamples * kVectors];
-        if (kBits)
-            for (int i = 0; i < kSamples * kVectors; ++i)
-                units[i] = sample_draws(a, unit + static_cast<uint32_t>(i % kVectors * kLanes));
+        const uint32_t unit = a->first_unit + static_cast<uint32_t>(column), live_bits = (1u << live) - 1;
+        SampleDraws units[kVectors];
+        for (int i = 0; i < kVectors; ++i) units[i] = sample_draws(a, unit + static_cast<uint32_t>(i * kLanes));
+        Philox4 draws[kVectors] = {};
+        int64_t first = a->n_rows;  // of the rows that `draws` are for
+        const auto compare = [&](int word) HC_INLINE_LAMBDA {
+            const int64_t r = first + word * 16;
+            if (r >= a->n_rows) return;
+            float* probs = kProbs ? a->probs + r * a->probs_stride + column : nullptr;
+            const float* x = a->x + r * a->x_stride + column;
+            const uint16_t packed =
+                static_cast<uint16_t>(sample_16_units<true, kProbs>(a, scale, x, draws, word, probs, live) & live_bits);
+            memcpy(reinterpret_cast<char*>(a->bits + r * a->bits_row_step) + unit % 64 / 8, &packed, sizeof packed);
+        };
         for (int64_t block = 0; block < a->n_rows; block += 64) {
             const uint32_t base = static_cast<uint32_t>((a->first_sample + block) / 64 * 16);
-            for (int i = 0; i < 16 && block + i < a->n_rows; i += kSamples) {
-                Philox4 draws[kSamples][kVectors];
-                if (kBits) {
-                    uint32_t sample[kSamples * kVectors];
-                    for (int b = 0; b < kSamples * kVectors; ++b)
-                        sample[b] = base + static_cast<uint32_t>(i + b / kVectors);
-                    draw_samples<kSamples * kVectors>(units, sample, draws[0]);
-                }
-                for (int word = 0; word < 4; ++word)
-                    for (int s = 0; s < kSamples; ++s) {
-                        const int64_t r = block + word * 16 + i + s;
-                        if (r >= a->n_rows) break;
-                        float* probs = kProbs ? a->probs + r * a->probs_stride + column : nullptr;
-                        const float* x = a->x + r * a->x_stride + column;
-                        const uint32_t bits = sample_16_units<kBits, kProbs>(a, x, draws[s], word, probs, live);
-                        if (kBits) {
-                            uint16_t packed = static_cast<uint16_t>(bits & ((1u << live) - 1));
-                            memcpy(reinterpret_cast<char*>(a->bits + r * a->bits_row_words) + unit / 8, &packed,
-                                   sizeof packed);
-                        }
-                    }
+            for (int i = 0; i < 16 && block + i < a->n_rows; ++i) {
+                uint32_t sample[kVectors];
+                for (int v = 0; v < kVectors; ++v) sample[v] = base + static_cast<uint32_t>(i);
+                Philox4 next[kVectors];
+                draw_samples<kVectors>(units, sample, next, compare);
+                for (int v = 0; v < kVectors; ++v) draws[v] = next[v];
+                first = block + i;
             }
         }
+        for (int word = 0; word < 4; ++word) compare(word);
     }
+}
+
+static void sample_rows_probs(const SampleRowsArgs* a) {
+    const vf scale = logistic_scale(a->inv_temperature);
+    for (int64_t r = 0; r < a->n_rows; ++r)
+        for (int column = 0; column < a->n_units; column += 16) {
+            const int live = a->n_units - column < 16 ? a->n_units - column : 16;
+            sample_16_units<false, true>(a, scale, a->x + r * a->x_stride + column, nullptr, 0,
+                                         a->probs + r * a->probs_stride + column, live);
+        }
 }
 
 static void sample_rows(const SampleRowsArgs* a) {
     if (a->bits && a->probs)
-        sample_rows_as<true, true>(a);
+        sample_rows_bits<true>(a);
     else if (a->bits)
-        sample_rows_as<true, false>(a);
+        sample_rows_bits<false>(a);
     else if (a->probs)
-        sample_rows_as<false, true>(a);
+        sample_rows_probs(a);
 }

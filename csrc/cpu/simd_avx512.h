@@ -98,6 +98,8 @@ static inline vf to_float(vi a) { return _mm512_cvtepi32_ps(a); }  // signed
 static inline vi to_int(vf a) { return _mm512_cvtps_epi32(a); }    // nearest even
 // a * 2^n for integral n, where neither a nor the result is subnormal or overflows
 static inline vf scale_by_power(vf a, vf n) { return _mm512_scalef_ps(a, n); }
+// The larger of n and -126, unless scale_by_power takes a smaller one: the result is nothing beside 1 either way.
+static inline vf at_least_scalable(vf n) { return n; }
 
 // table[index] for kEntries = 16 or 64 entries, indices below kEntries.
 template <int kEntries>

@@ -147,6 +147,8 @@ static inline vf to_float(vi a) { HC_MAP(vf, static_cast<float>(static_cast<int3
 static inline vi to_int(vf a) { HC_MAP(vi, static_cast<uint32_t>(static_cast<int32_t>(lrintf(a.v[i])))); }
 // a * 2^n for integral n, where neither a nor the result is subnormal or overflows
 static inline vf scale_by_power(vf a, vf n) { return cast_f(iadd(cast_i(a), shl<23>(to_int(n)))); }
+// The larger of n and -126, unless scale_by_power takes a smaller one: the result is nothing beside 1 either way.
+static inline vf at_least_scalable(vf n) { return max(n, set1(-126.0f)); }
 
 // table[index] for kEntries = 16 or 64 entries, indices below kEntries.
 template <int kEntries>
