@@ -145,24 +145,48 @@ static HC_INLINE void bit_product_rows(const uint64_t* codes, const float* table
     for (int k = 0; k < kRows; ++k) store(out + k * kUnitBlock, sum[k]);
 }
 
+// Lines to ask for between rows, `each` at a time.
+struct AskingAhead {
+    LinesAhead lines;
+    int64_t each;
+};
+
+static inline AskingAhead asking_ahead(const BitProductArgs* a) {
+    const int64_t times = (a->n_rows / kRowUnroll) * ((a->n_inputs + kChunkInputs - 1) / kChunkInputs);
+    return {a->ahead, times ? (a->ahead.count + times - 1) / times : 0};
+}
+
+static __attribute__((noinline)) void ask_ahead(AskingAhead* asking) {
+    LinesAhead* lines = &asking->lines;
+    int64_t n = lines->count < asking->each ? lines->count : asking->each;
+    lines->count -= n;
+    if (lines->write)
+        for (; n > 0; --n, lines->next += lines->step) prefetch_write(lines->next);
+    else
+        for (; n > 0; --n, lines->next += lines->step) prefetch(lines->next);
+}
+
 template <int kGroups, bool kFirst>
-static void bit_product_lookup(const uint64_t* codes, int64_t n_rows, const float* tables, vf init, float* out) {
+static void bit_product_lookup(const uint64_t* codes, int64_t n_rows, const float* tables, vf init, float* out,
+                               AskingAhead* asking) {
     int64_t left = n_rows;
-    for (; left >= kRowUnroll; left -= kRowUnroll, codes += kRowUnroll, out += kRowUnroll * kUnitBlock)
+    for (; left >= kRowUnroll; left -= kRowUnroll, codes += kRowUnroll, out += kRowUnroll * kUnitBlock) {
+        if (asking->lines.count > 0) ask_ahead(asking);
         bit_product_rows<kRowUnroll, kGroups, kFirst>(codes, tables, init, out);
+    }
     for (; left > 0; --left, ++codes, out += kUnitBlock) bit_product_rows<1, kGroups, kFirst>(codes, tables, init, out);
 }
 
 // The lookup runs over 4, 8 or 12 groups; those past n_groups are only ever selected by zero bits.
 template <bool kFirst>
 static inline void bit_product_chunk(const uint64_t* codes, int64_t n_rows, int n_groups, const float* tables, vf init,
-                                     float* out) {
+                                     float* out, AskingAhead* asking) {
     if (n_groups > 8)
-        bit_product_lookup<12, kFirst>(codes, n_rows, tables, init, out);
+        bit_product_lookup<12, kFirst>(codes, n_rows, tables, init, out, asking);
     else if (n_groups > 4)
-        bit_product_lookup<8, kFirst>(codes, n_rows, tables, init, out);
+        bit_product_lookup<8, kFirst>(codes, n_rows, tables, init, out, asking);
     else
-        bit_product_lookup<4, kFirst>(codes, n_rows, tables, init, out);
+        bit_product_lookup<4, kFirst>(codes, n_rows, tables, init, out, asking);
 }
 
 // The byte offset of the table entry of a record's field.
@@ -208,28 +232,31 @@ static HC_INLINE void bit_product_records(const uint64_t* records, const char* t
 // Reads kFields fields of the records up to `end`, and returns where it stopped.
 template <int kFields, bool kFirst>
 static HC_INLINE const uint64_t* bit_product_length(const uint64_t* records, const uint64_t* end, const float* tables,
-                                                    vf init, float* out) {
+                                                    vf init, float* out, AskingAhead* asking) {
     constexpr int kRows = 4;
     const char* t = reinterpret_cast<const char*>(tables);
-    for (; records + 2 * kRows <= end; records += 2 * kRows)
+    for (; records + 2 * kRows <= end; records += 2 * kRows) {
+        if (asking->lines.count > 0) ask_ahead(asking);
         bit_product_records<kRows, kFields, kFirst>(records, t, init, out);
+    }
     for (; records < end; records += 2) bit_product_records<1, kFields, kFirst>(records, t, init, out);
     return records;
 }
 
 template <bool kFirst>
-static void bit_product_by_record(const LookupChunk* c, const float* tables, vf init, float* out) {
+static void bit_product_by_record(const LookupChunk* c, const float* tables, vf init, float* out, AskingAhead* asking) {
     const uint64_t* r = c->records;
-    r = bit_product_length<12, kFirst>(r, c->records + 2 * c->ends[0], tables, init, out);
-    r = bit_product_length<10, kFirst>(r, c->records + 2 * c->ends[1], tables, init, out);
-    r = bit_product_length<8, kFirst>(r, c->records + 2 * c->ends[2], tables, init, out);
-    r = bit_product_length<6, kFirst>(r, c->records + 2 * c->ends[3], tables, init, out);
-    r = bit_product_length<4, kFirst>(r, c->records + 2 * c->ends[4], tables, init, out);
-    r = bit_product_length<2, kFirst>(r, c->records + 2 * c->ends[5], tables, init, out);
-    if (kFirst) bit_product_length<0, kFirst>(r, c->records + 2 * c->ends[6], tables, init, out);
+    r = bit_product_length<12, kFirst>(r, c->records + 2 * c->ends[0], tables, init, out, asking);
+    r = bit_product_length<10, kFirst>(r, c->records + 2 * c->ends[1], tables, init, out, asking);
+    r = bit_product_length<8, kFirst>(r, c->records + 2 * c->ends[2], tables, init, out, asking);
+    r = bit_product_length<6, kFirst>(r, c->records + 2 * c->ends[3], tables, init, out, asking);
+    r = bit_product_length<4, kFirst>(r, c->records + 2 * c->ends[4], tables, init, out, asking);
+    r = bit_product_length<2, kFirst>(r, c->records + 2 * c->ends[5], tables, init, out, asking);
+    if (kFirst) bit_product_length<0, kFirst>(r, c->records + 2 * c->ends[6], tables, init, out, asking);
 }
 
 static void bit_product(const BitProductArgs* a) {
+    AskingAhead asking = asking_ahead(a);
     float* tables = static_cast<float*>(a->scratch);
     float* const scratch = tables + kGroupEntries * kChunkGroups * kLanes;
     vf poison = zero();
@@ -249,13 +276,13 @@ static void bit_product(const BitProductArgs* a) {
             const uint64_t* codes = a->codes + static_cast<size_t>(i / kChunkInputs) * a->code_stride;
             const bool first = i == 0 && !a->accumulate;
             if (by_record && first)
-                bit_product_by_record<true>(chunk, tables, init, a->out + u);
+                bit_product_by_record<true>(chunk, tables, init, a->out + u, &asking);
             else if (by_record)
-                bit_product_by_record<false>(chunk, tables, init, a->out + u);
+                bit_product_by_record<false>(chunk, tables, init, a->out + u, &asking);
             else if (first)
-                bit_product_chunk<true>(codes, a->n_rows, n_groups, tables, init, a->out + u);
+                bit_product_chunk<true>(codes, a->n_rows, n_groups, tables, init, a->out + u, &asking);
             else
-                bit_product_chunk<false>(codes, a->n_rows, n_groups, tables, init, a->out + u);
+                bit_product_chunk<false>(codes, a->n_rows, n_groups, tables, init, a->out + u, &asking);
         }
     }
     if (a->nonfinite && mask_bits(is_nan(poison))) *a->nonfinite = 1;

@@ -71,8 +71,21 @@ void clear_row_tails(const HalfStep& p, int64_t written_units) {
     for (int64_t r = 0; r < p.n_rows; ++r) last[r * p.out_rows.row_step] &= (uint64_t{1} << written) - 1;
 }
 
+// The weights of the block of units after this, which the same thread will most likely work on next.
+LinesAhead next_weights(const HalfStep& p, const Tile& t, bool kept, bool write) {
+    constexpr int64_t kLine = 16;  // floats
+    const int64_t unit = t.first_unit + kUnitBlock, n_units = std::min(p.n_out - unit, int64_t{kUnitBlock});
+    if (n_units <= 0 || (p.threads ? p.threads : max_threads()) == 1)
+        return {};  // alone, a thread finds them in its own caches soon enough
+    if (!p.transposed) return {p.w + unit, p.n_out, p.n_in, write};
+    const int64_t floats = n_units * p.n_in;
+    const float* next = kept ? p.kept->panels + unit * (p.n_in + kPanelSlack) : p.w + unit * p.n_in;
+    return {next, kLine, ceil_div(floats, kLine), write};
+}
+
 // x [t.n_rows, kUnitBlock] = bias + in W of a tile. Returns false when its weights hold NaN or infinities.
-bool tile_preactivations(const HalfStep& p, const LookupRows& rows, const Tile& t, bool keep, float* x) {
+bool tile_preactivations(const HalfStep& p, const LookupRows& rows, const Tile& t, bool keep, bool write_soon,
+                         float* x) {
     int bad = 0;
     BitProductArgs a{};
     a.codes = rows.codes + t.first_row;
@@ -91,6 +104,7 @@ bool tile_preactivations(const HalfStep& p, const LookupRows& rows, const Tile& 
     a.init = p.bias + t.first_unit;
     a.out = x;
     a.scratch = lookup_scratch();
+    a.ahead = next_weights(p, t, keep && p.kept->ready, write_soon);
     a.nonfinite = &bad;
     kernels().bit_product(&a);
     return !bad;
@@ -109,7 +123,7 @@ bool half_step_bits(const HalfStep& p) {
         const Tile t(p, tile % unit_tiles, tile / unit_tiles);
         Workspace scratch;
         float* x = scratch.take<float>(t.n_rows * kUnitBlock);
-        if (!tile_preactivations(p, rows, t, keep, x)) nonfinite.store(1, std::memory_order_relaxed);
+        if (!tile_preactivations(p, rows, t, keep, false, x)) nonfinite.store(1, std::memory_order_relaxed);
         float* block_probs = p.probs_by_block ? p.probs + t.block * p.n_rows * kUnitBlock : nullptr;
         const SampleRowsArgs s = sample_args(p, t, x, block_probs);
         kernel.sample_rows(&s);
@@ -204,7 +218,7 @@ bool block_probabilities(const HalfStep& p, const LookupRows& rows, int64_t bloc
         const Tile t(p, block, row_tile);
         Workspace scratch;
         float* x = scratch.take<float>(t.n_rows * kUnitBlock);
-        if (!tile_preactivations(p, rows, t, false, x)) finite = false;
+        if (!tile_preactivations(p, rows, t, false, true, x)) finite = false;
         SampleRowsArgs s = sample_args(p, t, x, probs);
         s.bits = nullptr;
         kernels().sample_rows(&s);

@@ -38,6 +38,14 @@ struct LookupPlanArgs {
     LookupChunk* chunk;     // filled in
 };
 
+// Cache lines to ask for between rows, `count` of them, step floats apart: what the caller will read, or write, next.
+struct LinesAhead {
+    const float* next;
+    ptrdiff_t step;
+    int64_t count;
+    bool write;
+};
+
 // out[r, u] (+)= init[u] + sum_i bit(r, i) * weights[i, u]  for one block of at most kUnitBlock output units.
 struct BitProductArgs {
     const uint64_t* codes;  // [ceil(n_inputs / kChunkInputs), code_stride]: each row's bits of each chunk of inputs,
@@ -55,6 +63,7 @@ struct BitProductArgs {
     int accumulate;     // nonzero: add to out
     float* out;         // [n_rows, kUnitBlock], columns past n_units are defined but meaningless
     void* scratch;      // kLookupScratchBytes, 64-byte aligned
+    LinesAhead ahead;   // count 0: none
     int* nonfinite;     // set to 1 when a weight read is NaN or infinite; may be null
 };
 

@@ -31,6 +31,8 @@ static inline void store_masked(float* p, vm m, vf x) { _mm256_maskstore_ps(p, _
 static inline __attribute__((always_inline)) void prefetch(const float* p) {
     _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
 }
+// To be written: takes the line from the other cores.
+static inline __attribute__((always_inline)) void prefetch_write(const float* p) { __builtin_prefetch(p, 1); }
 static inline __attribute__((always_inline)) void prefetch_far(const float* p) {
     _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
 }

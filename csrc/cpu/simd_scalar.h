@@ -40,6 +40,7 @@ static inline vm first_lanes(int n) { HC_MAP(vm, i < n ? ~0u : 0u); }
 static inline vf load_masked(const float* p, vm m) { HC_MAP(vf, m.v[i] ? p[i] : 0.0f); }
 static inline void store_masked(float* p, vm m, vf x) { HC_EACH if (m.v[i]) p[i] = x.v[i]; }
 static inline __attribute__((always_inline)) void prefetch(const float* p) { __builtin_prefetch(p); }
+static inline __attribute__((always_inline)) void prefetch_write(const float* p) { __builtin_prefetch(p, 1); }
 static inline __attribute__((always_inline)) void prefetch_far(const float* p) { __builtin_prefetch(p, 0, 2); }
 static inline void stream(float* p, vf x) { store(p, x); }
 
