@@ -36,8 +36,8 @@ layers BxN; gibbs, cd, pcd and ais BxVxH; cf BxIxH; dense, bits and units BxN; g
 chains, V visible and H hidden units, I inputs or items, O outputs, C channels, H x H pixels, K x K taps, S stride, L
 sites along a side of the lattice, T steps); a family takes the sizes of its dimensions.
 
-peers: numpy, torch, scikit-learn, rbms, thrml, dwave-samplers; missing ones are skipped (pip install torch
-scikit-learn rbms thrml dwave-samplers threadpoolctl matplotlib).
+peers: numpy, torch, scikit-learn, rbms, jax, thrml, dwave-samplers; missing ones are skipped (pip install torch
+scikit-learn rbms jax thrml dwave-samplers threadpoolctl matplotlib).
 torch.compile takes part when named, and in rows that are judged against it; it was slower than eager on the other
 kernels and takes long to start.
 """

@@ -454,7 +454,7 @@ class TestCommand:
         ("arguments", "message"),
         [
             (("--kernel", "sorting"), "unknown kernel 'sorting'; there are matmul"),
-            (("--peers", "jax"), "unknown peer 'jax'; there are"),
+            (("--peers", "scipy"), "unknown peer 'scipy'; there are"),
             (("--sizes", "10xtwo"), "expected sizes such as"),
             (("--kernel", "matmul", "--sizes", "10x10"), "none has the number of dimensions"),
             (("--threads", "0"), "at least 1"),

@@ -23,6 +23,7 @@ ENGINES = {
     "torch (nn.RNN)": "torch",
     "scikit-learn": "scikit-learn",
     "rbms": "rbms",
+    "jax": "jax",
     "thrml": "thrml",
     "dwave-samplers": "dwave-samplers",
     "fma": OURS,

@@ -15,6 +15,7 @@ _MODULES = {
     "torch": "torch",
     "scikit-learn": "sklearn",
     "rbms": "rbms",
+    "jax": "jax",
     "thrml": "thrml",
     "dwave-samplers": "dwave.samplers",
 }

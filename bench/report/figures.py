@@ -22,6 +22,7 @@ _COLOURS = {
     "torch (nn.RNN)": "#bab0ac",
     "scikit-learn": "#54a24b",
     "rbms": "#72b7b2",
+    "jax": "#e45756",
     "thrml": "#b279a2",
     "dwave-samplers": "#eeca3b",
 }
