@@ -17,9 +17,14 @@ def test_quick(tmp_path: Path) -> None:
     measured = report["by_seed"]["0"]
     assert measured["exact_16"] < -130, "better than any machine of this size can be"
     assert measured["lower_500"] < -95
+    assert measured["lower_500_pcd"] < -95
     folder = tmp_path / "seed-0"
-    pictures = {f"{kind}-{n}.png" for kind in ("curves", "receptive-fields", "fantasies") for n in ("16-0", "500")}
+    pictures = {
+        f"{kind}-{n}.png" for kind in ("curves", "receptive-fields", "fantasies") for n in ("16-0", "500", "500-pcd")
+    }
     assert {path.name for path in folder.glob("*.png")} == (pictures if plots.available() else set())
     assert len([json.loads(line) for line in (folder / "metrics-16-0.jsonl").read_text().splitlines()]) == 4
-    details = report["details"]["0"]["500 hidden units"]
-    assert details["upper"] >= measured["lower_500"] - 3 * (details["upper_std_error"] + details["lower_std_error"])
+    for name, title in (("500", "500 hidden units"), ("500_pcd", "500 hidden units, CD then PCD")):
+        details = report["details"]["0"][title]
+        errors = details["upper_std_error"] + details["lower_std_error"]
+        assert details["upper"] >= measured[f"lower_{name}"] - 3 * errors
