@@ -13,8 +13,12 @@
 // the loads of table entries at 2 a cycle, whatever the order of the entries; the load and the store of the row's sums take
 // 0.5 and 0.7 more and the scalar load of its code 0.9, for it keeps both vector ports from loading. Measured share of the
 // ceiling: bench/gibbs.py. (Also measured, and no faster: tables in registers, looked up by a two-source permute with samples
-// along the lanes; two vectors of units a code; codes passed through vector registers; weights prefetched ahead. Slower, since
-// L1 is full: groups of 6; the tables of the next chunk made between the rows that read those of this one.)
+// along the lanes; two vectors of units a code; codes passed through vector registers; codes loaded a row ahead; weights
+// prefetched ahead by a lone thread. Slower, since L1 is full: groups of 6; the tables of the next chunk made between the rows
+// that read those of this one, with chunks of 8, 10 or 12 groups.)
+//
+// Several threads take cache lines from each other: half of the weights that one reads after an update were written by another.
+// So rows ask, a few lines each time, for what the caller will read or write next (LinesAhead).
 //
 // A group whose bits are all zero adds nothing. Where that is frequent, as in digits or in the states of trained hidden units,
 // rows are read by records of their other groups (lookup_plan-inl.h), in order of length and four at a time: a record costs
