@@ -156,8 +156,10 @@ struct AskingAhead {
 };
 
 static inline AskingAhead asking_ahead(const BitProductArgs* a) {
+    constexpr int64_t kFewest = 4;  // fewer are not worth asking
     const int64_t times = (a->n_rows / kRowUnroll) * ((a->n_inputs + kChunkInputs - 1) / kChunkInputs);
-    return {a->ahead, times ? (a->ahead.count + times - 1) / times : 0};
+    const int64_t each = times ? (a->ahead.count + times - 1) / times : 0;
+    return {a->ahead, each < kFewest ? kFewest : each};
 }
 
 static __attribute__((noinline)) void ask_ahead(AskingAhead* asking) {
@@ -247,16 +249,20 @@ static HC_INLINE const uint64_t* bit_product_length(const uint64_t* records, con
     return records;
 }
 
+// All records of kFields fields and of fewer, from `records` on.
+template <int kFields, bool kFirst>
+static HC_INLINE void bit_product_lengths(const LookupChunk* c, const uint64_t* records, const float* tables, vf init,
+                                          float* out, AskingAhead* asking) {
+    // Rows without a field only want their start.
+    if constexpr (kFields > 0 || kFirst)
+        records = bit_product_length<kFields, kFirst>(records, c->records + 2 * c->ends[kChunkGroups - kFields], tables,
+                                                      init, out, asking);
+    if constexpr (kFields > 0) bit_product_lengths<kFields - 1, kFirst>(c, records, tables, init, out, asking);
+}
+
 template <bool kFirst>
 static void bit_product_by_record(const LookupChunk* c, const float* tables, vf init, float* out, AskingAhead* asking) {
-    const uint64_t* r = c->records;
-    r = bit_product_length<12, kFirst>(r, c->records + 2 * c->ends[0], tables, init, out, asking);
-    r = bit_product_length<10, kFirst>(r, c->records + 2 * c->ends[1], tables, init, out, asking);
-    r = bit_product_length<8, kFirst>(r, c->records + 2 * c->ends[2], tables, init, out, asking);
-    r = bit_product_length<6, kFirst>(r, c->records + 2 * c->ends[3], tables, init, out, asking);
-    r = bit_product_length<4, kFirst>(r, c->records + 2 * c->ends[4], tables, init, out, asking);
-    r = bit_product_length<2, kFirst>(r, c->records + 2 * c->ends[5], tables, init, out, asking);
-    if (kFirst) bit_product_length<0, kFirst>(r, c->records + 2 * c->ends[6], tables, init, out, asking);
+    bit_product_lengths<kChunkGroups, kFirst>(c, c->records, tables, init, out, asking);
 }
 
 static void bit_product(const BitProductArgs* a) {

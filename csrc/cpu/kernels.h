@@ -19,11 +19,11 @@ constexpr size_t kLookupScratchBytes = 64 * 1024;
 
 // A chunk's inputs are tabulated in groups of 5. How its rows read the tables, when that is planned ahead:
 constexpr int kChunkGroups = 12;
-constexpr int kLengths = kChunkGroups / 2 + 1;  // a record is read up to 12, 10, .. 2 or 0 of its groups
+constexpr int kLengths = kChunkGroups + 1;  // of records: 12, 11, .. 0 groups
 struct LookupChunk {
     uint64_t used;            // the bits that are set in some row; undefined without records
     const uint64_t* records;  // the rows by their groups that are not zero; null: by all, from the codes
-    uint32_t ends[kLengths];  // rows recorded with 12, with at least 10, ... at least 0 groups
+    uint32_t ends[kLengths];  // rows recorded with 12, with at least 11, ... at least 0 groups
 };
 
 // Records: two words a row, longest first. A field of 9 bits is a group and its bits; the first word has five of them and

@@ -30,10 +30,8 @@ static void lookup_plan(const LookupPlanArgs* a) {
     for (int n = kChunkGroups; n >= 0; --n) {
         next[n] = sum;
         sum += count[n];
-        if (n % 2 == 1 || n == 0) {
-            const int64_t end = (int64_t{sum} + 3) / 4 * 4;
-            chunk->ends[(kChunkGroups - n) / 2] = static_cast<uint32_t>(end < a->n_rows ? end : a->n_rows);
-        }
+        const int64_t end = (int64_t{sum} + 3) / 4 * 4;
+        chunk->ends[kChunkGroups - n] = static_cast<uint32_t>(end < a->n_rows ? end : a->n_rows);
     }
     for (int64_t r = 0; r < a->n_rows; ++r) {
         uint64_t fields[2];
