@@ -175,34 +175,14 @@ def with_jax(setup: Setup) -> Prepared:
 
 
 def with_thrml(setup: Setup) -> Prepared:
-    """thrml's block Gibbs program, a block a unit, compiled, all chains in one vmap."""
-    import jax
-    import jax.numpy as jnp
-    from thrml import Block, SamplingSchedule, SpinNode, sample_states
-    from thrml.models import IsingEBM, IsingSamplingProgram, hinton_init
+    """thrml's block Gibbs program, a block a unit."""
+    from .harness.thrml_ising import thrml_sweeps
 
     p = _Problem(setup)
-    nodes = [SpinNode() for _ in range(p.units)]
-    i, j = np.triu_indices(p.units, 1)
-    edges = [(nodes[a], nodes[b]) for a, b in zip(i, j, strict=True)]
-    model = IsingEBM(nodes, edges, jnp.zeros(p.units), jnp.asarray(p.w[i, j]), jnp.array(1 / _TEMPERATURE))
-    blocks = [Block([node]) for node in nodes]
-    program = IsingSamplingProgram(model, blocks, clamped_blocks=[])
-
-    def compiled(sweeps: int) -> Any:
-        schedule = SamplingSchedule(n_warmup=sweeps - 1, n_samples=1, steps_per_sample=1)
-        run = jax.vmap(lambda key, start: sample_states(key, program, schedule, start, [], [Block(nodes)])[0][0])
-        return jax.jit(run)
-
-    key = jax.random.key(setup.seed)
-    start = hinton_init(key, model, blocks, (p.chains,))
+    ends = np.triu_indices(p.units, 1)
+    compiled = thrml_sweeps(setup.seed, p.chains, ends, p.w[ends], [[i] for i in range(p.units)], _TEMPERATURE)
     run, burn_in = compiled(_SWEEPS), compiled(_BURN_IN)
-    keys = [jax.random.split(jax.random.key(k), p.chains) for k in range(64)]
-    count = iter(range(1 << 62))
-    return Prepared(
-        lambda: run(keys[next(count) % 64], start).block_until_ready(),
-        lambda: p.error(2.0 * np.asarray(burn_in(keys[0], start), dtype=np.float64) - 1.0),
-    )
+    return Prepared(run, lambda: p.error(2.0 * np.asarray(burn_in(), dtype=np.float64) - 1.0))
 
 
 def with_dwave(setup: Setup) -> Prepared:
