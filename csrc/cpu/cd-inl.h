@@ -16,8 +16,8 @@ static void cd_apply(const CdApplyArgs* a) {
         if (r + 16 < a->n_rows)
             for (int u = 0; u < n_units + 16; u += 16) {
                 const int at = u < n_units ? u : n_units - 1;
-                __builtin_prefetch(w + 16 * a->w_stride + at, 1);
-                if (velocity) __builtin_prefetch(velocity + 16 * a->w_stride + at, 1);
+                prefetch_write(w + 16 * a->w_stride + at);
+                if (velocity) prefetch_write(velocity + 16 * a->w_stride + at);
             }
         for (int u = 0; u < n_units; u += kLanes) {
             const vm live = first_lanes(n_units - u);
