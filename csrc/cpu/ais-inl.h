@@ -14,27 +14,45 @@
 // Floor: 22 operations an element, two exponentials among them, on a tile that bit_product has left in cache: 4 to 5%
 // of an annealing step at 784-500. Included inside an ISA namespace after sample-inl.h.
 
-static void softplus_change(const SoftplusChangeArgs* a) {
-    const vf to = logistic_scale(a->to), from = logistic_scale(a->from), step = set1(a->to - a->from);
-    for (int64_t r = 0; r < a->n_rows; r += kLanes) {
-        const int rows = a->n_rows - r < kLanes ? static_cast<int>(a->n_rows - r) : kLanes;
-        vf sum = zero(), to_product = set1(1.0f), from_product = set1(1.0f);
-        for (int column = 0; column < a->n_units; column += kLanes) {
-            const float* x = a->x + r * a->x_stride + column;
-            const vm live = first_lanes(a->n_units - column);  // an absent unit has x = 0 and changes nothing
-            vf tile[kLanes];
+// The change of kLanes rows from r on, of which `rows` exist.
+template <bool kAll>
+static HC_INLINE vf softplus_change_of(const SoftplusChangeArgs* a, int64_t r, int rows, vf to, vf from) {
+    constexpr int kAtOnce = 2;
+    vf sum = zero(), to_product = set1(1.0f), from_product = set1(1.0f);
+    for (int column = 0; column < a->n_units; column += kLanes) {
+        const float* x = a->x + r * a->x_stride + column;
+        const vm live = first_lanes(a->n_units - column);  // an absent unit has x = 0 and changes nothing
+        vf tile[kLanes];
 #pragma GCC unroll 16
-            for (int k = 0; k < kLanes; ++k) tile[k] = k < rows ? load_masked(x + k * a->x_stride, live) : zero();
-            transpose(tile);
+        for (int k = 0; k < kLanes; ++k) tile[k] = kAll || k < rows ? load_masked(x + k * a->x_stride, live) : zero();
+        transpose(tile);
+        alignas(64) float units[kLanes * kLanes];  // registers would not hold them beside the constants
 #pragma GCC unroll 16
-            for (int k = 0; k < kLanes; ++k) {
-                const vf magnitude = abs(tile[k]);
-                sum = add(sum, max(tile[k], zero()));
-                to_product = mul(to_product, one_plus_exp(magnitude, to));
-                from_product = mul(from_product, one_plus_exp(magnitude, from));
+        for (int k = 0; k < kLanes; ++k) store(units + k * kLanes, tile[k]);
+        for (int k = 0; k < kLanes; k += kAtOnce) {
+            OnePlusPower<2 * kAtOnce> factor;
+#pragma GCC unroll 2
+            for (int i = 0; i < kAtOnce; ++i) {
+                const vf unit = load(units + (k + i) * kLanes), magnitude = abs(unit);
+                sum = add(sum, max(unit, zero()));
+                factor.t[2 * i] = mul(magnitude, to);
+                factor.t[2 * i + 1] = mul(magnitude, from);
+            }
+            factor.all();
+#pragma GCC unroll 2
+            for (int i = 0; i < kAtOnce; ++i) {
+                to_product = mul(to_product, factor.t[2 * i]);
+                from_product = mul(from_product, factor.t[2 * i + 1]);
             }
         }
-        const vf change = fma(step, sum, log_any(div(to_product, from_product)));
-        store_masked(a->change + r, first_lanes(rows), change);
     }
+    return fma(set1(a->to - a->from), sum, log_any(div(to_product, from_product)));
+}
+
+static void softplus_change(const SoftplusChangeArgs* a) {
+    const vf to = logistic_scale(a->to), from = logistic_scale(a->from);
+    int64_t r = 0;
+    for (; r + kLanes <= a->n_rows; r += kLanes) store(a->change + r, softplus_change_of<true>(a, r, kLanes, to, from));
+    const int left = static_cast<int>(a->n_rows - r);
+    if (left) store_masked(a->change + r, first_lanes(left), softplus_change_of<false>(a, r, left, to, from));
 }

@@ -54,10 +54,16 @@ class BiasDifference {
     template <int kRows>
     void some_dots(ConstBitRows rows, double* out) const {
         double sum[kRows] = {};
-        for (int64_t byte = 0; byte < n_bytes_; ++byte) {
-            const double* sums = sums_ + byte * kByteStates;
-            const uint64_t* words = rows.column(byte / 8);
-            for (int r = 0; r < kRows; ++r) sum[r] += sums[words[r * rows.row_step] >> (byte % 8 * 8) & 0xFF];
+        const double* sums = sums_;
+        for (int64_t byte = 0; byte < n_bytes_; byte += 8) {
+            const uint64_t* column = rows.column(byte / 8);
+            uint64_t word[kRows];
+            for (int r = 0; r < kRows; ++r) word[r] = column[r * rows.row_step];
+            for (int64_t left = std::min<int64_t>(8, n_bytes_ - byte); left > 0; --left, sums += kByteStates)
+                for (int r = 0; r < kRows; ++r) {
+                    sum[r] += sums[word[r] & 0xFF];
+                    word[r] >>= 8;
+                }
         }
         std::copy(sum, sum + kRows, out);
     }

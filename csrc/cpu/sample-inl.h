@@ -3,19 +3,57 @@
 // (common/philox.h).
 // The compare u * (1 + exp(-x/T)) < 1 needs no division. Included inside an ISA namespace.
 
-// 1 + exp(-x/T) for scale = -log2(e)/T, as 1 + 2^t with t clamped to [-126, 126] (below, 1 + 2^t is 1 whatever t is). 2^r on [-1/2, 1/2] is 1 + r q(r), q of
-// degree 4, minimax, relative error 1.1e-7: its effect on a probability, and that of rounding t, are below the spacing
-// 2^-23 of the draws. Cheaper than math-inl.h's exp, which holds an ulp bound over the whole range.
+// 1 + 2^t of kN vectors, stage by stage, with t clamped to [-126, 126] (below, 1 + 2^t is 1 whatever t is). 2^r on [-1/2, 1/2]
+// is 1 + r q(r), q of degree 4, minimax, relative error 1.1e-7: its effect on a probability, and that of rounding t, are below
+// the spacing 2^-23 of the draws. Cheaper than math-inl.h's exp, which holds an ulp bound over the whole range.
+template <int kN>
+struct OnePlusPower {
+    static constexpr int kStages = 9;
+    vf t[kN], n[kN], q[kN];  // the result: t
+
+    HC_INLINE void stage(int i) {
+#pragma GCC unroll 8
+        for (int k = 0; k < kN; ++k) switch (i) {
+                case 0:
+                    t[k] = at_least_scalable(min(t[k], set1(126.0f)));
+                    break;
+                case 1:
+                    n[k] = round_nearest(t[k]);
+                    break;
+                case 2:
+                    t[k] = sub(t[k], n[k]);
+                    break;
+                case 3:
+                    q[k] = fma(set1(0x1.5bba14p-10f), t[k], set1(0x1.3cea88p-7f));
+                    break;
+                case 4:
+                    q[k] = fma(q[k], t[k], set1(0x1.c6b752p-5f));
+                    break;
+                case 5:
+                    q[k] = fma(q[k], t[k], set1(0x1.ebf9bcp-3f));
+                    break;
+                case 6:
+                    q[k] = fma(q[k], t[k], set1(0x1.62e42ap-1f));
+                    break;
+                case 7:
+                    q[k] = fma(q[k], t[k], set1(1.0f));
+                    break;
+                default:
+                    t[k] = add(scale_by_power(q[k], n[k]), set1(1.0f));
+            }
+    }
+    HC_INLINE void all() {
+#pragma GCC unroll 9
+        for (int i = 0; i < kStages; ++i) stage(i);
+    }
+};
+
+// 1 + exp(-x/T) for scale = -log2(e)/T.
 static inline vf one_plus_exp(vf x, vf scale) {
-    const vf t = at_least_scalable(min(mul(x, scale), set1(126.0f)));
-    const vf n = round_nearest(t);
-    const vf r = sub(t, n);
-    vf q = set1(0x1.5bba14p-10f);
-    q = fma(q, r, set1(0x1.3cea88p-7f));
-    q = fma(q, r, set1(0x1.c6b752p-5f));
-    q = fma(q, r, set1(0x1.ebf9bcp-3f));
-    q = fma(q, r, set1(0x1.62e42ap-1f));
-    return add(scale_by_power(fma(q, r, set1(1.0f)), n), set1(1.0f));
+    OnePlusPower<1> power;
+    power.t[0] = mul(x, scale);
+    power.all();
+    return power.t[0];
 }
 
 static inline vf logistic_scale(float inv_temperature) { return set1(-0x1.715476p+0f * inv_temperature); }
@@ -39,26 +77,31 @@ static HC_INLINE uint32_t sample_16_units(const SampleRowsArgs* a, vf scale, con
 }
 
 // Philox draws of 16 units for one sample after another (common/philox.h): SIMD lanes are units. The counter is (sample,
-// unit, offset, offset). Its vector part is the same for all samples, and its first word, the sample, meets it late: the
-// first round and the vectors of the second are computed once, the rest of those two is scalar, and one product of the third
-// is left. So a sample costs 7 1/2 vector rounds in place of 10, for the same words. (unit_draws-inl.h has lanes the other
-// way round.)
-struct SampleDraws {
+// unit, offset, offset). The first two rounds and half of the third mix little: what of them depends on the units alone is
+// computed once for all samples, and what depends on the sample alone, for 64 samples at a time, with samples along the lanes.
+// So a draw costs 7 1/2 rounds in place of 10, for the same words. (unit_draws-inl.h has lanes the other way round.)
+struct UnitPart {
     vi high[2], low[2];  // of the second round's product; even and odd lanes apart
-    uint32_t key0, key1, offset_high, second0, second1;
 };
+struct SamplePart {
+    uint32_t second[16], third0[16], third2[16],
+        third3[16];  // xored to the second round's product; the third's counter
+};
+struct DrawKey {
+    uint32_t key0, key1, offset_low, offset_high;
 
-static inline SampleDraws sample_draws(const SampleRowsArgs* a, uint32_t unit) {
-    constexpr uint32_t w0 = 0x9E3779B9u, w1 = 0xBB67AE85u;
-    const uint32_t k0 = static_cast<uint32_t>(a->seed), k1 = static_cast<uint32_t>(a->seed >> 32);
-    const uint64_t first = uint64_t{0xCD9E8D57u} * static_cast<uint32_t>(a->offset);
-    SampleDraws d;
-    d.key0 = k0;
-    d.key1 = k1;
-    d.offset_high = static_cast<uint32_t>(a->offset >> 32);
-    d.second0 = static_cast<uint32_t>(first) ^ (k0 + w0);
-    d.second1 = k1 + w1;
-    const vi units = ixor(iadd(iset1(unit), iota()), iset1(static_cast<uint32_t>(first >> 32) ^ k0));
+    explicit DrawKey(const SampleRowsArgs* a)
+        : key0(static_cast<uint32_t>(a->seed)),
+          key1(static_cast<uint32_t>(a->seed >> 32)),
+          offset_low(static_cast<uint32_t>(a->offset)),
+          offset_high(static_cast<uint32_t>(a->offset >> 32)) {}
+};
+constexpr uint32_t kPhiloxKey0 = 0x9E3779B9u, kPhiloxKey1 = 0xBB67AE85u;  // added to the key from round to round
+
+static inline UnitPart unit_part(const DrawKey& k, uint32_t unit) {
+    const uint64_t first = uint64_t{0xCD9E8D57u} * k.offset_low;
+    const vi units = ixor(iadd(iset1(unit), iota()), iset1(static_cast<uint32_t>(first >> 32) ^ k.key0));
+    UnitPart d;
     for (int h = 0; h < 2; ++h) {
         d.low[h] = mul_even(iset1(0xD2511F53u), h ? high_to_even(units) : units);
         d.high[h] = high_to_even(d.low[h]);
@@ -66,35 +109,57 @@ static inline SampleDraws sample_draws(const SampleRowsArgs* a, uint32_t unit) {
     return d;
 }
 
-// out[b]: the draws of the units of d[b] for sample[b]. `meanwhile(0)` .. `meanwhile(3)` run between rounds: a block is a chain
-// of latencies, and other work has to stand near it to fill them.
-template <int kBlocks, class Meanwhile>
-static HC_INLINE void draw_samples(const SampleDraws* d, const uint32_t* sample, Philox4* out, Meanwhile&& meanwhile) {
-    constexpr uint32_t w0 = 0x9E3779B9u, w1 = 0xBB67AE85u;
+// a * b in 64 bits.
+static inline void multiply(vi a, vi b, vi* low, vi* high) {
+    const vi even = mul_even(a, b), odd = mul_even(a, high_to_even(b));
+    *low = merge_even_odd(even, odd);
+    *high = merge_even_odd(high_to_even(even), high_to_even(odd));
+}
+
+// Of the 16 samples from `sample` on.
+static inline void sample_part(const DrawKey& k, uint32_t sample, SamplePart* out) {
     const vi m0 = iset1(0xD2511F53u), m1 = iset1(0xCD9E8D57u);
-    vi c[2 * kBlocks][4];
-#pragma GCC unroll 4
-    for (int b = 0; b < kBlocks; ++b) {
-        const uint64_t p0 = uint64_t{0xD2511F53u} * sample[b];
-        const uint64_t p1 = uint64_t{0xCD9E8D57u} * (static_cast<uint32_t>(p0 >> 32) ^ d[b].offset_high ^ d[b].key1);
-        const uint64_t third = uint64_t{0xD2511F53u} * (static_cast<uint32_t>(p1 >> 32) ^ d[b].second0);
-        const vi late = iset1(static_cast<uint32_t>(p0) ^ d[b].second1);
-        const vi c0 = iset1(static_cast<uint32_t>(p1) ^ (d[b].key0 + 2 * w0));
-        const vi c2 = iset1(static_cast<uint32_t>(third >> 32) ^ (d[b].key1 + 2 * w1));
-        const vi c3 = iset1(static_cast<uint32_t>(third));
-#pragma GCC unroll 2
-        for (int h = 0; h < 2; ++h) {
-            const vi p = mul_even(m1, ixor(d[b].high[h], late));
-            c[2 * b + h][0] = ixor(high_to_even(p), c0);
-            c[2 * b + h][1] = p;
-            c[2 * b + h][2] = ixor(d[b].low[h], c2);
-            c[2 * b + h][3] = c3;
-        }
+    const auto first = static_cast<uint32_t>(uint64_t{0xCD9E8D57u} * k.offset_low);
+    for (int i = 0; i < 16; i += kLanes) {
+        vi low, high;
+        multiply(m0, iadd(iset1(sample + static_cast<uint32_t>(i)), iota()), &low, &high);
+        istore(out->second + i, ixor(low, iset1(k.key1 + kPhiloxKey1)));
+        multiply(m1, ixor(high, iset1(k.offset_high ^ k.key1)), &low, &high);
+        istore(out->third0 + i, ixor(low, iset1(k.key0 + 2 * kPhiloxKey0)));
+        multiply(m0, ixor(high, iset1(first ^ (k.key0 + kPhiloxKey0))), &low, &high);
+        istore(out->third2 + i, ixor(high, iset1(k.key1 + 2 * kPhiloxKey1)));
+        istore(out->third3 + i, low);
     }
-    uint32_t key0 = d[0].key0 + 3 * w0, key1 = d[0].key1 + 3 * w1;
-#pragma GCC unroll 7
-    for (int round = 3; round < 10; ++round) {
-        const vi k0 = iset1(key0), k1 = iset1(key1);
+}
+
+// The rounds of kBlocks blocks of draws, together: one alone is a chain of latencies.
+template <int kBlocks>
+struct DrawRounds {
+    static constexpr int kRounds = 7;  // that are left
+    vi c[2 * kBlocks][4];
+    uint32_t key0, key1;
+
+    // Block b: the draws of units[b] for sample[b] of `samples`.
+    HC_INLINE void begin(const DrawKey& key, const UnitPart* units, const SamplePart& samples, const int* sample) {
+        const vi m1 = iset1(0xCD9E8D57u);
+#pragma GCC unroll 4
+        for (int b = 0; b < kBlocks; ++b) {
+            const vi second = iset1(samples.second[sample[b]]), third0 = iset1(samples.third0[sample[b]]);
+            const vi third2 = iset1(samples.third2[sample[b]]), third3 = iset1(samples.third3[sample[b]]);
+#pragma GCC unroll 2
+            for (int h = 0; h < 2; ++h) {
+                const vi p = mul_even(m1, ixor(units[b].high[h], second));
+                c[2 * b + h][0] = ixor(high_to_even(p), third0);
+                c[2 * b + h][1] = p;
+                c[2 * b + h][2] = ixor(units[b].low[h], third2);
+                c[2 * b + h][3] = third3;
+            }
+        }
+        key0 = key.key0 + 3 * kPhiloxKey0;
+        key1 = key.key1 + 3 * kPhiloxKey1;
+    }
+    HC_INLINE void round() {
+        const vi m0 = iset1(0xD2511F53u), m1 = iset1(0xCD9E8D57u), k0 = iset1(key0), k1 = iset1(key1);
 #pragma GCC unroll 8
         for (int b = 0; b < 2 * kBlocks; ++b) {
             const vi p0 = mul_even(m0, c[b][0]), p1 = mul_even(m1, c[b][2]);
@@ -103,46 +168,66 @@ static HC_INLINE void draw_samples(const SampleDraws* d, const uint32_t* sample,
             c[b][1] = p1;
             c[b][3] = p0;
         }
-        key0 += w0;
-        key1 += w1;
-        if (round < 7) meanwhile(round - 3);
+        key0 += kPhiloxKey0;
+        key1 += kPhiloxKey1;
     }
+    HC_INLINE void end(Philox4* out) const {
 #pragma GCC unroll 4
-    for (int b = 0; b < kBlocks; ++b)
+        for (int b = 0; b < kBlocks; ++b)
 #pragma GCC unroll 4
-        for (int w = 0; w < 4; ++w) out[b].word[w] = merge_even_odd(c[2 * b][w], c[2 * b + 1][w]);
+            for (int w = 0; w < 4; ++w) out[b].word[w] = merge_even_odd(c[2 * b][w], c[2 * b + 1][w]);
+    }
+};
+
+// Draws, with `meanwhile(0)` .. `meanwhile(3)` between rounds, to fill what latencies they leave.
+template <int kBlocks, class Meanwhile>
+static HC_INLINE void draw_samples(const DrawKey& key, const UnitPart* units, const SamplePart& samples,
+                                   const int* sample, Philox4* out, Meanwhile&& meanwhile) {
+    DrawRounds<kBlocks> rounds;
+    rounds.begin(key, units, samples, sample);
+#pragma GCC unroll 7
+    for (int i = 0; i < rounds.kRounds; ++i) {
+        rounds.round();
+        if (i < 4) meanwhile(i);
+    }
+    rounds.end(out);
 }
 
-// Draws for the next 4 samples are made while those before them are compared.
+// Draws for the next samples are made while those before them are compared.
 template <bool kProbs>
 static void sample_rows_bits(const SampleRowsArgs* args) {
-    constexpr int kVectors = 16 / kLanes;
+    constexpr int kVectors = 16 / kLanes, kAtOnce = kLanes == 16 ? 2 : 1, kBlocks = kVectors * kAtOnce;
     const SampleRowsArgs copy = *args, *const a = &copy;  // which, unlike *args, no bits stored can change
     const vf scale = logistic_scale(a->inv_temperature);
+    const DrawKey key(a);
     for (int column = 0; column < a->n_units; column += 16) {
         const int live = a->n_units - column < 16 ? a->n_units - column : 16;
         const uint32_t unit = a->first_unit + static_cast<uint32_t>(column), live_bits = (1u << live) - 1;
-        SampleDraws units[kVectors];
-        for (int i = 0; i < kVectors; ++i) units[i] = sample_draws(a, unit + static_cast<uint32_t>(i * kLanes));
-        Philox4 draws[kVectors] = {};
+        UnitPart units[kBlocks];
+        for (int i = 0; i < kBlocks; ++i)
+            units[i] = unit_part(key, unit + static_cast<uint32_t>(i % kVectors * kLanes));
+        Philox4 draws[kBlocks] = {};
         int64_t first = a->n_rows;  // of the rows that `draws` are for
         const auto compare = [&](int word) HC_INLINE_LAMBDA {
-            const int64_t r = first + word * 16;
-            if (r >= a->n_rows) return;
-            float* probs = kProbs ? a->probs + r * a->probs_stride + column : nullptr;
-            const float* x = a->x + r * a->x_stride + column;
-            const uint16_t packed =
-                static_cast<uint16_t>(sample_16_units<true, kProbs>(a, scale, x, draws, word, probs, live) & live_bits);
-            memcpy(reinterpret_cast<char*>(a->bits + r * a->bits_row_step) + unit % 64 / 8, &packed, sizeof packed);
+            for (int i = 0; i < kAtOnce; ++i) {
+                const int64_t r = first + word * 16 + i;
+                if (r >= a->n_rows) return;
+                float* probs = kProbs ? a->probs + r * a->probs_stride + column : nullptr;
+                const float* x = a->x + r * a->x_stride + column;
+                const uint16_t packed = static_cast<uint16_t>(
+                    sample_16_units<true, kProbs>(a, scale, x, draws + i * kVectors, word, probs, live) & live_bits);
+                memcpy(reinterpret_cast<char*>(a->bits + r * a->bits_row_step) + unit % 64 / 8, &packed, sizeof packed);
+            }
         };
         for (int64_t block = 0; block < a->n_rows; block += 64) {
-            const uint32_t base = static_cast<uint32_t>((a->first_sample + block) / 64 * 16);
-            for (int i = 0; i < 16 && block + i < a->n_rows; ++i) {
-                uint32_t sample[kVectors];
-                for (int v = 0; v < kVectors; ++v) sample[v] = base + static_cast<uint32_t>(i);
-                Philox4 next[kVectors];
-                draw_samples<kVectors>(units, sample, next, compare);
-                for (int v = 0; v < kVectors; ++v) draws[v] = next[v];
+            SamplePart samples;
+            sample_part(key, static_cast<uint32_t>((a->first_sample + block) / 64 * 16), &samples);
+            for (int i = 0; i < 16 && block + i < a->n_rows; i += kAtOnce) {
+                int sample[kBlocks];
+                for (int v = 0; v < kBlocks; ++v) sample[v] = i + v / kVectors;
+                Philox4 next[kBlocks];
+                draw_samples<kBlocks>(key, units, samples, sample, next, compare);
+                for (int v = 0; v < kBlocks; ++v) draws[v] = next[v];
                 first = block + i;
             }
         }

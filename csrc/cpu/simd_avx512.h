@@ -89,9 +89,9 @@ static inline vi sar(vi a) {
 static inline vi xor3(vi a, vi b, vi c) { return _mm512_ternarylogic_epi32(a, b, c, 0x96); }
 // 64-bit lanes, for 32x32 -> 64 products: of the even 32-bit lanes, high half down, even lanes of a with odd lanes of b.
 static inline vi mul_even(vi a, vi b) { return _mm512_mul_epu32(a, b); }
-static inline vi high_to_even(vi a) { return _mm512_srli_epi64(a, 32); }
+static inline vi high_to_even(vi a) { return _mm512_shuffle_epi32(a, _MM_PERM_DDBB); }
 static inline vi merge_even_odd(vi a, vi b_in_even) {
-    return _mm512_mask_blend_epi32(0xAAAA, a, _mm512_slli_epi64(b_in_even, 32));
+    return _mm512_mask_shuffle_epi32(a, 0xAAAA, b_in_even, _MM_PERM_CCAA);
 }
 
 static inline vf cast_f(vi a) { return _mm512_castsi512_ps(a); }
