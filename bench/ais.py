@@ -20,7 +20,7 @@ from .harness import digits
 from .harness.cases import OURS, Case, Prepared, Request, Setup, Target, within
 
 _SHAPES = ((1000, 784, 500), (100, 784, 500))
-_STEPS = 10  # temperatures a call, out of _SCHEDULE
+_STEPS = 40  # temperatures a call, out of _SCHEDULE: as many as `likelihood.ais` asks for at once with 1000 chains
 _SCHEDULE = 10000
 _TO_REACH = 10.0
 _LARGE = 1000

@@ -72,18 +72,32 @@ class BiasDifference {
     const double* sums_ = nullptr;
 };
 
-// w^T, for the products down: the weights stay the same from step to step, so one transposition pays for itself.
-const float* transposed_weights(const hc_ais_args& p, Workspace& workspace) {
-    constexpr int64_t kBlock = 16;
-    float* t = workspace.take<float>(p.n_visible * p.n_hidden);
-    parallel_for(ceil_div(p.n_hidden, kBlock), p.threads, [&](int64_t tile) {
-        const int64_t first = tile * kBlock, last = std::min(p.n_hidden, first + kBlock);
-        for (int64_t i0 = 0; i0 < p.n_visible; i0 += kBlock)
-            for (int64_t j = first; j < last; ++j)
-                for (int64_t i = i0; i < std::min(p.n_visible, i0 + kBlock); ++i)
-                    t[j * p.n_visible + i] = p.w[i * p.n_hidden + j];
-    });
-    return t;
+// Weights stay the same from step to step, so it pays to lay them out as a step reads them: block after block of output units
+// (HalfStep::blocked), up and, of w^T, down.
+struct Weights {
+    const float *up, *down;
+};
+
+Weights blocked_weights(const hc_ais_args& p, Workspace& workspace) {
+    const int64_t V = p.n_visible, H = p.n_hidden, blocks_up = unit_blocks(H), blocks_down = unit_blocks(V);
+    float* up = workspace.take<float>(blocks_up * V * kUnitBlock);
+    float* down = workspace.take<float>(blocks_down * H * kUnitBlock);
+    parallel_for(
+        blocks_up,
+        [&](int64_t block) {
+            const int64_t first = block * kUnitBlock, n = std::min(H - first, int64_t{kUnitBlock});
+            float* to = up + block * V * kUnitBlock;
+            for (int64_t i = 0; i < V; ++i) std::copy_n(p.w + i * H + first, n, to + i * kUnitBlock);
+        },
+        blocks_down,
+        [&](int64_t block) {
+            const int64_t first = block * kUnitBlock, n = std::min(V - first, int64_t{kUnitBlock});
+            float* to = down + block * H * kUnitBlock;
+            for (int64_t i = 0; i < n; ++i)
+                for (int64_t j = 0; j < H; ++j) to[j * kUnitBlock + i] = p.w[(first + i) * H + j];
+        },
+        p.threads);
+    return {up, down};
 }
 
 struct Chains {
@@ -93,13 +107,15 @@ struct Chains {
 };
 
 // h ~ p(h | v) at `to`, and the hidden units' part of the weights.
-void sample_hidden(const hc_ais_args& p, float from, float to, uint64_t offset, const Chains& chains) {
+void sample_hidden(const hc_ais_args& p, const Weights& weights, float from, float to, uint64_t offset,
+                   const Chains& chains) {
     HalfStep s{};
     s.n_rows = p.n_chains;
     s.n_in = p.n_visible;
     s.n_out = p.n_hidden;
     s.in_rows = chains.v_rows;
-    s.w = p.w;
+    s.w = weights.up;
+    s.blocked = true;
     s.bias = p.b_hid;
     s.inv_temperature = to;
     s.seed = p.seed;
@@ -127,14 +143,15 @@ void add_weights(const hc_ais_args& p, const BiasDifference& difference, float f
 }
 
 // v ~ p(v | h) at inverse temperature `to`, whose biases are (1 - to) b_base + to b_vis.
-void sample_visible(const hc_ais_args& p, const float* w_transposed, const float* base, float to, uint64_t offset,
+void sample_visible(const hc_ais_args& p, const Weights& weights, const float* base, float to, uint64_t offset,
                     const Chains& chains, float* bias) {
     HalfStep s{};
     s.n_rows = p.n_chains;
     s.n_in = p.n_hidden;
     s.n_out = p.n_visible;
     s.in_rows = chains.h_rows;
-    s.w = w_transposed;
+    s.w = weights.down;
+    s.blocked = true;
     s.bias = bias;
     s.seed = p.seed;
     s.offset = offset;
@@ -158,7 +175,7 @@ void anneal(const hc_ais_args& p) {
     Workspace workspace;
     const float* base = p.b_base ? p.b_base : p.b_vis;
     const BiasDifference difference(p, base, workspace);
-    const float* w_transposed = transposed_weights(p, workspace);
+    const Weights weights = blocked_weights(p, workspace);
     Chains chains{};
     chains.v_rows = take_sample_rows(p.n_chains, p.n_visible, workspace);
     chains.h_rows = take_sample_rows(p.n_chains, p.n_hidden, workspace);
@@ -170,9 +187,9 @@ void anneal(const hc_ais_args& p) {
     for (int64_t k = 1; k < p.n_betas; ++k) {
         const float from = p.betas[k - 1], to = p.betas[k];
         const uint64_t offset = p.offset + 2 * static_cast<uint64_t>(k - 1);
-        sample_hidden(p, from, to, offset, chains);
+        sample_hidden(p, weights, from, to, offset, chains);
         add_weights(p, difference, from, to, chains);
-        sample_visible(p, w_transposed, base, to, offset + 1, chains, bias);
+        sample_visible(p, weights, base, to, offset + 1, chains, bias);
     }
     transpose_bits(chains.v_rows, p.n_chains, p.n_visible, unit_rows(p.states, p.n_chains), p.threads);
     std::copy(chains.log_weights, chains.log_weights + p.n_chains, p.log_weights);

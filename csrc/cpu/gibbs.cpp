@@ -77,6 +77,7 @@ LinesAhead next_weights(const HalfStep& p, const Tile& t, bool kept, bool write)
     const int64_t unit = t.first_unit + kUnitBlock, n_units = std::min(p.n_out - unit, int64_t{kUnitBlock});
     if (n_units <= 0 || (p.threads ? p.threads : max_threads()) == 1)
         return {};  // alone, a thread finds them in its own caches soon enough
+    if (p.blocked) return {p.w + unit * p.n_in, kLine, p.n_in, write};
     if (!p.transposed) return {p.w + unit, p.n_out, p.n_in, write};
     const int64_t floats = n_units * p.n_in;
     const float* next = kept ? p.kept->panels + unit * (p.n_in + kPanelSlack) : p.w + unit * p.n_in;
@@ -92,8 +93,8 @@ bool tile_preactivations(const HalfStep& p, const LookupRows& rows, const Tile& 
     a.code_stride = static_cast<size_t>(p.n_rows);
     if (rows.chunks) a.chunks = rows.chunks + t.first_row / kRowsPerTile * chunk_count(p.n_in);
     a.n_rows = t.n_rows;
-    a.weights = p.w + t.first_unit * (p.transposed ? p.n_in : 1);
-    a.input_stride = p.transposed ? 1 : p.n_out;
+    a.weights = p.w + t.first_unit * (p.transposed || p.blocked ? p.n_in : 1);
+    a.input_stride = p.transposed ? 1 : p.blocked ? kUnitBlock : p.n_out;
     a.unit_stride = p.transposed ? p.n_in : 1;
     a.n_inputs = p.n_in;
     if (keep) {

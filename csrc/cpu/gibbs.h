@@ -23,6 +23,7 @@ struct HalfStep {
     const float* in_dense = nullptr;  // [n_rows, n_in]
     const float* w;                   // [n_in, n_out], or [n_out, n_in] when transposed
     bool transposed = false;
+    bool blocked = false;               // w is [unit_blocks(n_out), n_in, kUnitBlock] instead; from bits only
     TransposedWeights* kept = nullptr;  // between transposed steps from bits under the same w; null: not kept
     const float* bias;                  // [n_out]
     float inv_temperature = 1.0f;
