@@ -14,8 +14,9 @@
 // 0.5 and 0.7 more and the scalar load of its code 0.9, for it keeps both vector ports from loading. Measured share of the
 // ceiling: bench/gibbs.py. (Also measured, and no faster: tables in registers, looked up by a two-source permute with samples
 // along the lanes; two vectors of units a code; codes passed through vector registers; codes loaded a row ahead; weights
-// prefetched ahead by a lone thread. Slower, since L1 is full: groups of 6; the tables of the next chunk made between the rows
-// that read those of this one, with chunks of 8, 10 or 12 groups.)
+// prefetched ahead by a lone thread; the sampling of the tile before put off and done between the lookups of this one, which
+// halves its time in a loop of its own and gains nothing here. Slower, since L1 is full: groups of 6; the tables of the next
+// chunk made between the rows that read those of this one, with chunks of 8, 10 or 12 groups.)
 //
 // Several threads take cache lines from each other: half of the weights that one reads after an update were written by another.
 // So rows ask, a few lines each time, for what the caller will read or write next (LinesAhead).

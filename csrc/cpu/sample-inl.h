@@ -83,9 +83,10 @@ static HC_INLINE uint32_t sample_16_units(const SampleRowsArgs* a, vf scale, con
 struct UnitPart {
     vi high[2], low[2];  // of the second round's product; even and odd lanes apart
 };
+// Of 64 samples: 16 counters, each for 4 of them.
 struct SamplePart {
-    uint32_t second[16], third0[16], third2[16],
-        third3[16];  // xored to the second round's product; the third's counter
+    uint32_t second[16];                          // xored to the second round's product
+    uint32_t third0[16], third2[16], third3[16];  // of the third round's counter; the first xored to a product
 };
 struct DrawKey {
     uint32_t key0, key1, offset_low, offset_high;
@@ -116,7 +117,7 @@ static inline void multiply(vi a, vi b, vi* low, vi* high) {
     *high = merge_even_odd(high_to_even(even), high_to_even(odd));
 }
 
-// Of the 16 samples from `sample` on.
+// Of the counters from `sample` on.
 static inline void sample_part(const DrawKey& k, uint32_t sample, SamplePart* out) {
     const vi m0 = iset1(0xD2511F53u), m1 = iset1(0xCD9E8D57u);
     const auto first = static_cast<uint32_t>(uint64_t{0xCD9E8D57u} * k.offset_low);
