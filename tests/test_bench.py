@@ -188,6 +188,27 @@ class TestArithmetic:
             assert real[f"{name}, MNIST"].contestants == c.contestants
         assert not any(c.params["mnist"] for c in module.cases(Request(sizes=((100, 784, 500),))))
 
+    @pytest.mark.parametrize("real", [False, True])
+    def test_a_whole_annealing_schedule_is_asked_for_by_its_temperatures(
+        self, real: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        module = importlib.import_module("hintoncore.bench.ais")
+        monkeypatch.setattr(digits, "found", lambda: real)
+        cases = module.cases(Request(threads=(2,), sizes=((1000, 784, 500, 3000), (8, 20, 10, 50))))
+        assert [c.work for c in cases] == [3e6] * (2 if real else 1) + [400.0]
+        assert [bool(c.targets) for c in cases] == [True] * (2 if real else 1) + [False]
+
+    @pytest.mark.parametrize("contestant", ["hintoncore", "numpy"])
+    def test_a_whole_annealing_schedule_runs_from_the_base_rates_to_the_machine(self, contestant: str) -> None:
+        module = importlib.import_module("hintoncore.bench.ais")
+        (case,) = module.cases(Request(threads=(1,), sizes=((64, 20, 10, 50),)))
+        setup = Setup(case.params, threads=1, seed=3)
+        problem = module._Problem(setup)
+        assert (problem.betas[0], problem.betas[-1], len(problem.betas)) == (0, 1, 51)
+        prepared = module.CONTESTANTS[contestant](setup)
+        prepared.check()
+        prepared.call()
+
 
 class TestPeers:
     def test_what_takes_long_to_start_is_invited_by_name_or_by_a_target(self) -> None:
