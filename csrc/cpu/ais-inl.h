@@ -30,19 +30,19 @@ static HC_INLINE vf softplus_change_of(const SoftplusChangeArgs* a, int64_t r, i
 #pragma GCC unroll 16
         for (int k = 0; k < kLanes; ++k) store(units + k * kLanes, tile[k]);
         for (int k = 0; k < kLanes; k += kAtOnce) {
-            OnePlusPower<2 * kAtOnce> factor;
+            vf factor[2 * kAtOnce];
 #pragma GCC unroll 2
             for (int i = 0; i < kAtOnce; ++i) {
                 const vf unit = load(units + (k + i) * kLanes), magnitude = abs(unit);
                 sum = add(sum, max(unit, zero()));
-                factor.t[2 * i] = mul(magnitude, to);
-                factor.t[2 * i + 1] = mul(magnitude, from);
+                factor[2 * i] = mul(magnitude, to);
+                factor[2 * i + 1] = mul(magnitude, from);
             }
-            factor.all();
+            one_plus_power<2 * kAtOnce>(factor);
 #pragma GCC unroll 2
             for (int i = 0; i < kAtOnce; ++i) {
-                to_product = mul(to_product, factor.t[2 * i]);
-                from_product = mul(from_product, factor.t[2 * i + 1]);
+                to_product = mul(to_product, factor[2 * i]);
+                from_product = mul(from_product, factor[2 * i + 1]);
             }
         }
     }

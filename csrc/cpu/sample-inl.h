@@ -3,57 +3,35 @@
 // (common/philox.h).
 // The compare u * (1 + exp(-x/T)) < 1 needs no division. Included inside an ISA namespace.
 
-// 1 + 2^t of kN vectors, stage by stage, with t clamped to [-126, 126] (below, 1 + 2^t is 1 whatever t is). 2^r on [-1/2, 1/2]
-// is 1 + r q(r), q of degree 4, minimax, relative error 1.1e-7: its effect on a probability, and that of rounding t, are below
+// t = 1 + 2^t for kN vectors, with t clamped to [-126, 126] (below, 1 + 2^t is 1 whatever t is). 2^r on [-1/2, 1/2] is
+// 1 + r q(r), q of degree 4, minimax, relative error 1.1e-7: its effect on a probability, and that of rounding t, are below
 // the spacing 2^-23 of the draws. Cheaper than math-inl.h's exp, which holds an ulp bound over the whole range.
 template <int kN>
-struct OnePlusPower {
-    static constexpr int kStages = 9;
-    vf t[kN], n[kN], q[kN];  // the result: t
-
-    HC_INLINE void stage(int i) {
+static HC_INLINE void one_plus_power(vf* t) {
+    vf n[kN], q[kN];
 #pragma GCC unroll 8
-        for (int k = 0; k < kN; ++k) switch (i) {
-                case 0:
-                    t[k] = at_least_scalable(min(t[k], set1(126.0f)));
-                    break;
-                case 1:
-                    n[k] = round_nearest(t[k]);
-                    break;
-                case 2:
-                    t[k] = sub(t[k], n[k]);
-                    break;
-                case 3:
-                    q[k] = fma(set1(0x1.5bba14p-10f), t[k], set1(0x1.3cea88p-7f));
-                    break;
-                case 4:
-                    q[k] = fma(q[k], t[k], set1(0x1.c6b752p-5f));
-                    break;
-                case 5:
-                    q[k] = fma(q[k], t[k], set1(0x1.ebf9bcp-3f));
-                    break;
-                case 6:
-                    q[k] = fma(q[k], t[k], set1(0x1.62e42ap-1f));
-                    break;
-                case 7:
-                    q[k] = fma(q[k], t[k], set1(1.0f));
-                    break;
-                default:
-                    t[k] = add(scale_by_power(q[k], n[k]), set1(1.0f));
-            }
+    for (int k = 0; k < kN; ++k) {
+        t[k] = at_least_scalable(min(t[k], set1(126.0f)));
+        n[k] = round_nearest(t[k]);
+        t[k] = sub(t[k], n[k]);
     }
-    HC_INLINE void all() {
-#pragma GCC unroll 9
-        for (int i = 0; i < kStages; ++i) stage(i);
-    }
-};
+    // The vectors together, step by step: one alone is a chain of latencies.
+    const float coefficients[] = {0x1.3cea88p-7f, 0x1.c6b752p-5f, 0x1.ebf9bcp-3f, 0x1.62e42ap-1f, 1.0f};
+#pragma GCC unroll 8
+    for (int k = 0; k < kN; ++k) q[k] = set1(0x1.5bba14p-10f);
+#pragma GCC unroll 5
+    for (int i = 0; i < 5; ++i)
+#pragma GCC unroll 8
+        for (int k = 0; k < kN; ++k) q[k] = fma(q[k], t[k], set1(coefficients[i]));
+#pragma GCC unroll 8
+    for (int k = 0; k < kN; ++k) t[k] = add(scale_by_power(q[k], n[k]), set1(1.0f));
+}
 
 // 1 + exp(-x/T) for scale = -log2(e)/T.
 static inline vf one_plus_exp(vf x, vf scale) {
-    OnePlusPower<1> power;
-    power.t[0] = mul(x, scale);
-    power.all();
-    return power.t[0];
+    vf t = mul(x, scale);
+    one_plus_power<1>(&t);
+    return t;
 }
 
 static inline vf logistic_scale(float inv_temperature) { return set1(-0x1.715476p+0f * inv_temperature); }
@@ -133,34 +111,30 @@ static inline void sample_part(const DrawKey& k, uint32_t sample, SamplePart* ou
     }
 }
 
-// The rounds of kBlocks blocks of draws, together: one alone is a chain of latencies.
-template <int kBlocks>
-struct DrawRounds {
-    static constexpr int kRounds = 7;  // that are left
+// out[b]: the draws of units[b] for sample[b] of `samples`. Rounds of all blocks advance together, and `meanwhile(0)` ..
+// `meanwhile(3)` run between them: a block alone is a chain of latencies.
+template <int kBlocks, class Meanwhile>
+static HC_INLINE void draw_samples(const DrawKey& key, const UnitPart* units, const SamplePart& samples,
+                                   const int* sample, Philox4* out, Meanwhile&& meanwhile) {
+    const vi m0 = iset1(0xD2511F53u), m1 = iset1(0xCD9E8D57u);
     vi c[2 * kBlocks][4];
-    uint32_t key0, key1;
-
-    // Block b: the draws of units[b] for sample[b] of `samples`.
-    HC_INLINE void begin(const DrawKey& key, const UnitPart* units, const SamplePart& samples, const int* sample) {
-        const vi m1 = iset1(0xCD9E8D57u);
 #pragma GCC unroll 4
-        for (int b = 0; b < kBlocks; ++b) {
-            const vi second = iset1(samples.second[sample[b]]), third0 = iset1(samples.third0[sample[b]]);
-            const vi third2 = iset1(samples.third2[sample[b]]), third3 = iset1(samples.third3[sample[b]]);
+    for (int b = 0; b < kBlocks; ++b) {
+        const vi second = iset1(samples.second[sample[b]]), third0 = iset1(samples.third0[sample[b]]);
+        const vi third2 = iset1(samples.third2[sample[b]]), third3 = iset1(samples.third3[sample[b]]);
 #pragma GCC unroll 2
-            for (int h = 0; h < 2; ++h) {
-                const vi p = mul_even(m1, ixor(units[b].high[h], second));
-                c[2 * b + h][0] = ixor(high_to_even(p), third0);
-                c[2 * b + h][1] = p;
-                c[2 * b + h][2] = ixor(units[b].low[h], third2);
-                c[2 * b + h][3] = third3;
-            }
+        for (int h = 0; h < 2; ++h) {
+            const vi p = mul_even(m1, ixor(units[b].high[h], second));
+            c[2 * b + h][0] = ixor(high_to_even(p), third0);
+            c[2 * b + h][1] = p;
+            c[2 * b + h][2] = ixor(units[b].low[h], third2);
+            c[2 * b + h][3] = third3;
         }
-        key0 = key.key0 + 3 * kPhiloxKey0;
-        key1 = key.key1 + 3 * kPhiloxKey1;
     }
-    HC_INLINE void round() {
-        const vi m0 = iset1(0xD2511F53u), m1 = iset1(0xCD9E8D57u), k0 = iset1(key0), k1 = iset1(key1);
+    uint32_t key0 = key.key0 + 3 * kPhiloxKey0, key1 = key.key1 + 3 * kPhiloxKey1;
+#pragma GCC unroll 7
+    for (int round = 3; round < 10; ++round) {
+        const vi k0 = iset1(key0), k1 = iset1(key1);
 #pragma GCC unroll 8
         for (int b = 0; b < 2 * kBlocks; ++b) {
             const vi p0 = mul_even(m0, c[b][0]), p1 = mul_even(m1, c[b][2]);
@@ -171,27 +145,12 @@ struct DrawRounds {
         }
         key0 += kPhiloxKey0;
         key1 += kPhiloxKey1;
+        if (round < 7) meanwhile(round - 3);
     }
-    HC_INLINE void end(Philox4* out) const {
 #pragma GCC unroll 4
-        for (int b = 0; b < kBlocks; ++b)
+    for (int b = 0; b < kBlocks; ++b)
 #pragma GCC unroll 4
-            for (int w = 0; w < 4; ++w) out[b].word[w] = merge_even_odd(c[2 * b][w], c[2 * b + 1][w]);
-    }
-};
-
-// Draws, with `meanwhile(0)` .. `meanwhile(3)` between rounds, to fill what latencies they leave.
-template <int kBlocks, class Meanwhile>
-static HC_INLINE void draw_samples(const DrawKey& key, const UnitPart* units, const SamplePart& samples,
-                                   const int* sample, Philox4* out, Meanwhile&& meanwhile) {
-    DrawRounds<kBlocks> rounds;
-    rounds.begin(key, units, samples, sample);
-#pragma GCC unroll 7
-    for (int i = 0; i < rounds.kRounds; ++i) {
-        rounds.round();
-        if (i < 4) meanwhile(i);
-    }
-    rounds.end(out);
+        for (int w = 0; w < 4; ++w) out[b].word[w] = merge_even_odd(c[2 * b][w], c[2 * b + 1][w]);
 }
 
 // Draws for the next samples are made while those before them are compared.
