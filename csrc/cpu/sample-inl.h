@@ -56,30 +56,13 @@ static HC_INLINE uint32_t sample_16_units(const SampleRowsArgs* a, vf scale, con
 
 // Philox draws of 16 units for one sample after another (common/philox.h): SIMD lanes are units. The counter is (sample,
 // unit, offset, offset). The first two rounds and half of the third mix little: what of them depends on the units alone is
-// computed once for all samples, and what depends on the sample alone, for 64 samples at a time, with samples along the lanes.
-// So a draw costs 7 1/2 rounds in place of 10, for the same words. (unit_draws-inl.h has lanes the other way round.)
+// computed once for all samples, and what depends on the sample alone, for 64 samples at a time, with samples along the lanes,
+// by unit_draws-inl.h. So a draw costs 7 1/2 rounds in place of 10, for the same words.
 struct UnitPart {
     vi high[2], low[2];  // of the second round's product; even and odd lanes apart
 };
-// Of 64 samples: 16 counters, each for 4 of them.
-struct SamplePart {
-    uint32_t second[16];                          // xored to the second round's product
-    uint32_t third0[16], third2[16], third3[16];  // of the third round's counter; the first xored to a product
-};
-struct DrawKey {
-    uint32_t key0, key1, offset_low, offset_high;
-
-    explicit DrawKey(const SampleRowsArgs* a)
-        : key0(static_cast<uint32_t>(a->seed)),
-          key1(static_cast<uint32_t>(a->seed >> 32)),
-          offset_low(static_cast<uint32_t>(a->offset)),
-          offset_high(static_cast<uint32_t>(a->offset >> 32)) {}
-};
-constexpr uint32_t kPhiloxKey0 = 0x9E3779B9u, kPhiloxKey1 = 0xBB67AE85u;  // added to the key from round to round
-
-static inline UnitPart unit_part(const DrawKey& k, uint32_t unit) {
-    const uint64_t first = uint64_t{0xCD9E8D57u} * k.offset_low;
-    const vi units = ixor(iadd(iset1(unit), iota()), iset1(static_cast<uint32_t>(first >> 32) ^ k.key0));
+static inline UnitPart unit_part(uint32_t unit_xor, uint32_t unit) {
+    const vi units = ixor(iadd(iset1(unit), iota()), iset1(unit_xor));
     UnitPart d;
     for (int h = 0; h < 2; ++h) {
         d.low[h] = mul_even(iset1(0xD2511F53u), h ? high_to_even(units) : units);
@@ -88,50 +71,41 @@ static inline UnitPart unit_part(const DrawKey& k, uint32_t unit) {
     return d;
 }
 
-// a * b in 64 bits.
-static inline void multiply(vi a, vi b, vi* low, vi* high) {
-    const vi even = mul_even(a, b), odd = mul_even(a, high_to_even(b));
-    *low = merge_even_odd(even, odd);
-    *high = merge_even_odd(high_to_even(even), high_to_even(odd));
-}
+// UnitDraws sample by sample: 16 counters, each for 4 of a block's samples.
+struct SamplePart {
+    uint32_t a[16], b[16], c[16], d[16], key0, key1;
 
-// Of the counters from `sample` on.
-static inline void sample_part(const DrawKey& k, uint32_t sample, SamplePart* out) {
-    const vi m0 = iset1(0xD2511F53u), m1 = iset1(0xCD9E8D57u);
-    const auto first = static_cast<uint32_t>(uint64_t{0xCD9E8D57u} * k.offset_low);
-    for (int i = 0; i < 16; i += kLanes) {
-        vi low, high;
-        multiply(m0, iadd(iset1(sample + static_cast<uint32_t>(i)), iota()), &low, &high);
-        istore(out->second + i, ixor(low, iset1(k.key1 + kPhiloxKey1)));
-        multiply(m1, ixor(high, iset1(k.offset_high ^ k.key1)), &low, &high);
-        istore(out->third0 + i, ixor(low, iset1(k.key0 + 2 * kPhiloxKey0)));
-        multiply(m0, ixor(high, iset1(first ^ (k.key0 + kPhiloxKey0))), &low, &high);
-        istore(out->third2 + i, ixor(high, iset1(k.key1 + 2 * kPhiloxKey1)));
-        istore(out->third3 + i, low);
+    explicit SamplePart(const UnitDraws& s) : key0(s.key0), key1(s.key1) {
+        for (int v = 0; v < kDrawVectors; ++v) {
+            istore(a + v * kLanes, merge_even_odd(s.a[2 * v], s.a[2 * v + 1]));
+            istore(b + v * kLanes, merge_even_odd(s.b[2 * v], s.b[2 * v + 1]));
+            istore(c + v * kLanes, merge_even_odd(s.c[2 * v], s.c[2 * v + 1]));
+            istore(d + v * kLanes, merge_even_odd(s.d[2 * v], s.d[2 * v + 1]));
+        }
     }
-}
+};
 
 // out[b]: the draws of units[b] for sample[b] of `samples`. Rounds of all blocks advance together, and `meanwhile(0)` ..
 // `meanwhile(3)` run between them: a block alone is a chain of latencies.
 template <int kBlocks, class Meanwhile>
-static HC_INLINE void draw_samples(const DrawKey& key, const UnitPart* units, const SamplePart& samples,
-                                   const int* sample, Philox4* out, Meanwhile&& meanwhile) {
+static HC_INLINE void draw_samples(const UnitPart* units, const SamplePart& samples, const int* sample, Philox4* out,
+                                   Meanwhile&& meanwhile) {
     const vi m0 = iset1(0xD2511F53u), m1 = iset1(0xCD9E8D57u);
     vi c[2 * kBlocks][4];
 #pragma GCC unroll 4
     for (int b = 0; b < kBlocks; ++b) {
-        const vi second = iset1(samples.second[sample[b]]), third0 = iset1(samples.third0[sample[b]]);
-        const vi third2 = iset1(samples.third2[sample[b]]), third3 = iset1(samples.third3[sample[b]]);
+        const vi sample_a = iset1(samples.a[sample[b]]), sample_b = iset1(samples.b[sample[b]]);
+        const vi sample_c = iset1(samples.c[sample[b]]), sample_d = iset1(samples.d[sample[b]]);
 #pragma GCC unroll 2
         for (int h = 0; h < 2; ++h) {
-            const vi p = mul_even(m1, ixor(units[b].high[h], second));
-            c[2 * b + h][0] = ixor(high_to_even(p), third0);
+            const vi p = mul_even(m1, ixor(units[b].high[h], sample_a));
+            c[2 * b + h][0] = ixor(high_to_even(p), sample_b);
             c[2 * b + h][1] = p;
-            c[2 * b + h][2] = ixor(units[b].low[h], third2);
-            c[2 * b + h][3] = third3;
+            c[2 * b + h][2] = ixor(units[b].low[h], sample_c);
+            c[2 * b + h][3] = sample_d;
         }
     }
-    uint32_t key0 = key.key0 + 3 * kPhiloxKey0, key1 = key.key1 + 3 * kPhiloxKey1;
+    uint32_t key0 = samples.key0, key1 = samples.key1;
 #pragma GCC unroll 7
     for (int round = 3; round < 10; ++round) {
         const vi k0 = iset1(key0), k1 = iset1(key1);
@@ -143,8 +117,8 @@ static HC_INLINE void draw_samples(const DrawKey& key, const UnitPart* units, co
             c[b][1] = p1;
             c[b][3] = p0;
         }
-        key0 += kPhiloxKey0;
-        key1 += kPhiloxKey1;
+        key0 += 0x9E3779B9u;
+        key1 += 0xBB67AE85u;
         if (round < 7) meanwhile(round - 3);
     }
 #pragma GCC unroll 4
@@ -159,13 +133,13 @@ static void sample_rows_bits(const SampleRowsArgs* args) {
     constexpr int kVectors = 16 / kLanes, kAtOnce = kLanes == 16 ? 2 : 1, kBlocks = kVectors * kAtOnce;
     const SampleRowsArgs copy = *args, *const a = &copy;  // which, unlike *args, no bits stored can change
     const vf scale = logistic_scale(a->inv_temperature);
-    const DrawKey key(a);
+    const uint32_t unit_xor = unit_draws(a->seed, a->offset, 0).unit_xor;  // of any block
     for (int column = 0; column < a->n_units; column += 16) {
         const int live = a->n_units - column < 16 ? a->n_units - column : 16;
         const uint32_t unit = a->first_unit + static_cast<uint32_t>(column), live_bits = (1u << live) - 1;
         UnitPart units[kBlocks];
         for (int i = 0; i < kBlocks; ++i)
-            units[i] = unit_part(key, unit + static_cast<uint32_t>(i % kVectors * kLanes));
+            units[i] = unit_part(unit_xor, unit + static_cast<uint32_t>(i % kVectors * kLanes));
         Philox4 draws[kBlocks] = {};
         int64_t first = a->n_rows;  // of the rows that `draws` are for
         const auto compare = [&](int word) HC_INLINE_LAMBDA {
@@ -180,13 +154,13 @@ static void sample_rows_bits(const SampleRowsArgs* args) {
             }
         };
         for (int64_t block = 0; block < a->n_rows; block += 64) {
-            SamplePart samples;
-            sample_part(key, static_cast<uint32_t>((a->first_sample + block) / 64 * 16), &samples);
+            const SamplePart samples(
+                unit_draws(a->seed, a->offset, static_cast<uint64_t>((a->first_sample + block) / 64)));
             for (int i = 0; i < 16 && block + i < a->n_rows; i += kAtOnce) {
                 int sample[kBlocks];
                 for (int v = 0; v < kBlocks; ++v) sample[v] = i + v / kVectors;
                 Philox4 next[kBlocks];
-                draw_samples<kBlocks>(key, units, samples, sample, next, compare);
+                draw_samples<kBlocks>(units, samples, sample, next, compare);
                 for (int v = 0; v < kBlocks; ++v) draws[v] = next[v];
                 first = block + i;
             }
